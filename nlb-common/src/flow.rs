@@ -1,0 +1,358 @@
+//! Flows: the key and value of the flow tables, and the pure part of a connection's life.
+//!
+//! Every connection has two entries, one for each direction, found by what that direction's packets carry. The entry
+//! of the client's direction is authoritative: the other can be derived from it.
+
+use crate::{
+    Reason,
+    addr::Addr,
+    be::Be16,
+    checksum::Delta,
+    tcp,
+};
+
+/// Transmission Control Protocol (IANA protocol numbers).
+pub const TCP: u8 = 6;
+/// User Datagram Protocol.
+pub const UDP: u8 = 17;
+
+/// Nanoseconds in a second: all stamps are nanoseconds of the coarse monotonic clock.
+pub const SECOND: u64 = 1_000_000_000;
+/// Idle timeout of a TCP flow without a setting of its own, in seconds (guide, "Connection idle timeout").
+pub const TCP_IDLE_S: u16 = 350;
+/// Idle timeout of a UDP flow in seconds (guide, "Connection idle timeout").
+pub const UDP_IDLE_S: u16 = 120;
+/// How long a closed connection keeps its tuple and its port, in seconds: twice the segment lifetime Linux assumes.
+pub const CLOSED_S: u16 = 60;
+/// How long an unanswered or unacknowledged SYN is remembered, in seconds: Linux retries after at most 32 s.
+pub const HALF_OPEN_S: u16 = 64;
+/// How often the client's direction makes sure that the other entry is still there: every 2^33 ns, about 8.6 s.
+pub const PAIR_CHECK_SHIFT: u32 = 33;
+
+/// A flow's 5-tuple, as the packets of one direction carry it.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Default)]
+#[repr(C)]
+pub struct FlowKey {
+    /// Source address.
+    pub src: Addr,
+    /// Destination address.
+    pub dst: Addr,
+    /// Source port.
+    pub src_port: Be16,
+    /// Destination port.
+    pub dst_port: Be16,
+    /// [`TCP`] or [`UDP`].
+    pub proto: u8,
+    /// Zero.
+    pub _pad: [u8; 3],
+}
+
+plain!(FlowKey: 40);
+
+impl FlowKey {
+    /// The tuple of an answer to a packet with this one.
+    #[inline(always)]
+    pub const fn reversed(&self) -> Self {
+        Self { src: self.dst, dst: self.src, src_port: self.dst_port, dst_port: self.src_port, ..*self }
+    }
+}
+
+/// Where a packet leaves: the interface and the Ethernet addresses to put on it.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+#[repr(C)]
+pub struct Hop {
+    /// Interface index; 0 while the next hop is not resolved.
+    pub ifindex: u32,
+    /// Destination: the neighbour's address.
+    pub dst_mac: [u8; 6],
+    /// Source: the interface's own address.
+    pub src_mac: [u8; 6],
+}
+
+plain!(Hop: 16);
+
+/// What a connection is doing.
+pub mod phase {
+    /// Carrying data; a UDP flow is always open.
+    pub const OPEN: u8 = 0;
+    /// Both sides have finished, or one has reset: only the tuple is held, for [`super::CLOSED_S`].
+    pub const CLOSED: u8 = 1;
+    /// Ended by the balancer: whoever speaks gets a reset. [`super::Flow::end`] says why.
+    pub const ENDED: u8 = 2;
+}
+
+/// Bits of [`Flow::flags`].
+pub mod flag {
+    /// The entry of packets that targets send; otherwise of those that clients send.
+    pub const FROM_TARGET: u8 = 1;
+    /// The target sees the load balancer's address, not the client's.
+    pub const SNAT: u8 = 2;
+    /// The target has answered the SYN; [`super::Flow::expected_ack`] is valid.
+    pub const ANSWERED: u8 = 4;
+    /// This direction's sender has sent a FIN.
+    pub const FIN: u8 = 8;
+}
+
+/// One direction of a flow: its whole rewrite, and what was seen of it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct Flow {
+    /// Source address to write.
+    pub src: Addr,
+    /// Destination address to write.
+    pub dst: Addr,
+    /// Source port to write.
+    pub src_port: Be16,
+    /// Destination port to write.
+    pub dst_port: Be16,
+    /// Raw [`Delta`] of the TCP or UDP checksum.
+    pub l4_delta: u16,
+    /// Raw [`Delta`] of the IPv4 header checksum, the hop count's decrement included.
+    pub ip_delta: u16,
+    /// Index in the targets table.
+    pub target: u32,
+    /// The target's generation when the flow began: another one there now means that the target is gone.
+    pub generation: u32,
+    /// Counters row of the listener.
+    pub row: u32,
+    /// The client's next hop, learnt from where its packets come from. Both entries hold it: the client's direction
+    /// to notice a change, the target's direction to forward by.
+    pub client_hop: Hop,
+    /// Idle timeout in seconds.
+    pub idle_s: u16,
+    /// Bits of [`flag`].
+    pub flags: u8,
+    /// One of [`phase`].
+    pub phase: u8,
+    /// When the flow began.
+    pub created: u64,
+    /// When this direction last carried a packet.
+    pub stamp: u64,
+    /// Packets of this direction.
+    pub packets: u64,
+    /// Bytes of this direction, IP headers included.
+    pub bytes: u64,
+    /// On the target's direction: the acknowledgement that completes the handshake, in host order.
+    pub expected_ack: u32,
+    /// On the client's direction: when the other entry was last seen, in units of 2^[`PAIR_CHECK_SHIFT`] ns.
+    pub pair_checked: u32,
+    /// The [`Reason`] of the reset, in phase [`phase::ENDED`].
+    pub end: u8,
+    /// Room for sequence numbers, PROXY protocol and family translation. Zero.
+    pub _room: [u8; 15],
+}
+
+plain!(Flow: 128);
+
+impl Flow {
+    /// The entry for packets with `key` that are to carry `to` instead. Counters, hop and stamps are the caller's.
+    #[inline(always)]
+    pub const fn rewriting(key: &FlowKey, to: &FlowKey) -> Self {
+        let addresses = Delta::NONE.addr(&key.src, &to.src).addr(&key.dst, &to.dst);
+        Self {
+            src: to.src,
+            dst: to.dst,
+            src_port: to.src_port,
+            dst_port: to.dst_port,
+            l4_delta: addresses.word(key.src_port, to.src_port).word(key.dst_port, to.dst_port).raw(),
+            // The hop count is the upper byte of its word (RFC 791 section 3.1).
+            ip_delta: addresses.word(Be16::new(0x0100), Be16::new(0)).raw(),
+            target: 0,
+            generation: 0,
+            row: 0,
+            client_hop: Hop { ifindex: 0, dst_mac: [0; 6], src_mac: [0; 6] },
+            idle_s: 0,
+            flags: 0,
+            phase: phase::OPEN,
+            created: 0,
+            stamp: 0,
+            packets: 0,
+            bytes: 0,
+            expected_ack: 0,
+            pair_checked: 0,
+            end: 0,
+            _room: [0; 15],
+        }
+    }
+
+    /// The key of the other entry: the tuple of an answer to a rewritten packet.
+    #[inline(always)]
+    pub const fn pair(&self, proto: u8) -> FlowKey {
+        FlowKey {
+            src: self.dst,
+            dst: self.src,
+            src_port: self.dst_port,
+            dst_port: self.src_port,
+            proto,
+            _pad: [0; 3],
+        }
+    }
+
+    /// The other entry, derived from this one, found under `key`.
+    #[inline(always)]
+    pub const fn derive_pair(&self, key: &FlowKey) -> Self {
+        let to = key.reversed();
+        Self {
+            target: self.target,
+            generation: self.generation,
+            row: self.row,
+            client_hop: self.client_hop,
+            idle_s: self.idle_s,
+            flags: (self.flags & flag::SNAT) | (!self.flags & flag::FROM_TARGET),
+            phase: self.phase,
+            created: self.created,
+            stamp: self.stamp,
+            end: self.end,
+            ..Self::rewriting(&self.pair(key.proto), &to)
+        }
+    }
+
+    /// Whether bit `bit` of [`flag`] is set.
+    #[inline(always)]
+    pub const fn is(&self, bit: u8) -> bool {
+        self.flags & bit != 0
+    }
+
+    /// Whether this direction has been quiet for longer than its phase allows. The flow is over only if the other
+    /// direction has been, too.
+    #[inline(always)]
+    pub const fn is_quiet(&self, now: u64) -> bool {
+        let limit = if self.phase == phase::CLOSED { CLOSED_S } else { self.idle_s };
+        now.saturating_sub(self.stamp) > limit as u64 * SECOND
+    }
+}
+
+/// What a TCP segment does to an open connection.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Step {
+    /// Nothing that outlives the packet.
+    Carry,
+    /// This direction is finished; the other goes on (RFC 9293 section 3.6, half-close).
+    Finish,
+    /// The connection is over: both directions have finished, or one was reset.
+    Close,
+}
+
+/// What a segment with `flags` does, given whether the other direction has finished.
+#[inline(always)]
+pub const fn step(flags: u8, other_finished: bool) -> Step {
+    if flags & tcp::RST != 0 {
+        Step::Close
+    } else if flags & tcp::FIN == 0 {
+        Step::Carry
+    } else if other_finished {
+        Step::Close
+    } else {
+        Step::Finish
+    }
+}
+
+/// What the age and phase of a found flow say about the packet that found it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Life {
+    /// Goes on.
+    Live,
+    /// Over: the packet may open a new flow in its place.
+    Reopen,
+    /// Over: answered with this reset.
+    Over(Reason),
+}
+
+/// Judges a TCP flow whose packet has `flags`; `quiet` says that neither direction was heard for too long.
+#[inline(always)]
+pub const fn life(flow: &Flow, flags: u8, quiet: bool) -> Life {
+    let over = quiet || flow.phase != phase::OPEN;
+    if over && tcp::opens(flags) && !flow.is(flag::FROM_TARGET) {
+        return Life::Reopen;
+    }
+    match flow.phase {
+        phase::ENDED => Life::Over(Reason::of_reset(flow.end)),
+        phase::CLOSED if quiet => Life::Over(Reason::ResetStray),
+        _ if quiet => Life::Over(Reason::ResetIdle),
+        _ => Life::Live,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn key() -> FlowKey {
+        FlowKey {
+            src: Addr::v4([198, 18, 1, 1]),
+            dst: Addr::v4([198, 18, 0, 10]),
+            src_port: Be16::new(40000),
+            dst_port: Be16::new(80),
+            proto: TCP,
+            _pad: [0; 3],
+        }
+    }
+
+    fn flow(phase: u8, flags: u8) -> Flow {
+        let to = FlowKey { dst: Addr::v4([10, 0, 1, 11]), dst_port: Be16::new(8080), ..key() };
+        Flow { phase, flags, end: Reason::ResetIdle.number(), idle_s: TCP_IDLE_S, ..Flow::rewriting(&key(), &to) }
+    }
+
+    #[test]
+    fn the_pair_of_the_pair_is_the_flow() {
+        let client = flow(phase::OPEN, flag::SNAT);
+        let target = client.derive_pair(&key());
+        assert_eq!(target.pair(TCP), key());
+        assert!(target.is(flag::FROM_TARGET) && target.is(flag::SNAT));
+        assert_eq!(target.derive_pair(&client.pair(TCP)), client);
+    }
+
+    #[test]
+    fn quiet_means_longer_than_the_timeout_not_as_long() {
+        let mut flow = flow(phase::OPEN, 0);
+        flow.stamp = SECOND;
+        assert!(!flow.is_quiet(351 * SECOND));
+        assert!(flow.is_quiet(351 * SECOND + 1));
+        assert!(!flow.is_quiet(0), "a stamp of another processor may be ahead");
+        flow.phase = phase::CLOSED;
+        assert!(!flow.is_quiet(61 * SECOND));
+        assert!(flow.is_quiet(61 * SECOND + 1));
+    }
+
+    #[test]
+    fn life_of_a_connection() {
+        use Life::{Live, Over, Reopen};
+        let open = flow(phase::OPEN, 0);
+        assert_eq!(life(&open, tcp::ACK, false), Live);
+        assert_eq!(life(&open, tcp::ACK, true), Over(Reason::ResetIdle));
+        assert_eq!(life(&open, tcp::SYN, false), Live, "the target's stack answers it (RFC 5961 section 4)");
+        assert_eq!(life(&open, tcp::SYN, true), Reopen);
+        let closed = flow(phase::CLOSED, 0);
+        assert_eq!(life(&closed, tcp::ACK, false), Live, "the last acknowledgements still pass");
+        assert_eq!(life(&closed, tcp::ACK, true), Over(Reason::ResetStray));
+        assert_eq!(life(&closed, tcp::SYN, false), Reopen);
+        let ended = flow(phase::ENDED, 0);
+        assert_eq!(life(&ended, tcp::ACK, false), Over(Reason::ResetIdle));
+        assert_eq!(life(&ended, tcp::SYN, false), Reopen);
+        let ended = flow(phase::ENDED, flag::FROM_TARGET);
+        assert_eq!(life(&ended, tcp::SYN, false), Over(Reason::ResetIdle), "targets open nothing here");
+    }
+
+    proptest! {
+        /// However FINs and resets are ordered, a connection closes exactly when both sides have finished or one
+        /// has reset, and never opens again.
+        #[test]
+        fn closing(segments in proptest::collection::vec((any::<bool>(), any::<u8>()), 1..40)) {
+            let (mut finished, mut closed) = ([false; 2], false);
+            let mut expected = [false; 3];
+            for (side, flags) in segments {
+                let side = usize::from(side);
+                match step(flags, finished[1 - side]) {
+                    Step::Carry => {}
+                    Step::Finish => finished[side] = true,
+                    Step::Close => closed = true,
+                }
+                expected[side] |= flags & tcp::FIN != 0;
+                expected[2] |= flags & tcp::RST != 0;
+                prop_assert_eq!(closed, expected[2] || (expected[0] && expected[1]));
+                if closed { break; }
+            }
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! The controller of a node, and everything the command line does.

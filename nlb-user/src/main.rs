@@ -1,0 +1,3 @@
+//! The `nlb` command.
+
+fn main() {}

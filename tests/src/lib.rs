@@ -1,0 +1,1 @@
+//! What kernel tests and the demo share.
