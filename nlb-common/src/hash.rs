@@ -3,7 +3,7 @@
 //! Keyed, because whoever can compute the choice can aim all his connections at one target. One and three rounds,
 //! as the Rust standard library and the Linux kernel's hash tables use it.
 
-use crate::flow::FlowKey;
+use crate::{flow::FlowKey, layout::FIRST_SNAT_PORT};
 
 /// The node's hash secret, the same on all nodes that share a configuration.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -83,6 +83,25 @@ pub const fn flow(secret: Secret, key: &FlowKey, seq: u32) -> u64 {
     hash.finish()
 }
 
+/// The slot that a flow with this hash takes at its `attempt`-th try (from 0) in a Maglev table of `slots` slots.
+#[inline(always)]
+pub const fn slot(hash: u64, slots: u32, attempt: u32) -> u32 {
+    (hash.wrapping_add(attempt as u64) % slots as u64) as u32
+}
+
+/// The source port that a flow with this hash tries at its `attempt`-th probe (from 0): 1024 to 65535.
+///
+/// Each probe is a fresh draw (the finaliser of SplitMix64): neighbouring ports fill up in clusters, and walking
+/// through a cluster would fail long before the ports are used up.
+#[inline(always)]
+pub const fn source_port(hash: u64, attempt: u32) -> u16 {
+    let x = hash.wrapping_add(0x9e37_79b9_7f4a_7c15_u64.wrapping_mul(attempt as u64 + 1));
+    let x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    let ports = 65536 - FIRST_SNAT_PORT as u64;
+    FIRST_SNAT_PORT + ((x ^ (x >> 31)) % ports) as u16
+}
+
 /// The 64-bit hash of any bytes: what user space names things by (tables, groups).
 #[cfg(feature = "user")]
 pub fn bytes(secret: Secret, bytes: &[u8]) -> u64 {
@@ -106,6 +125,13 @@ mod tests {
         // Key 00..0f, message 00..0e: the reference implementation's vector for SipHash-1-3.
         let secret = Secret { k0: 0x0706_0504_0302_0100, k1: 0x0f0e_0d0c_0b0a_0908 };
         assert_eq!(bytes(secret, &[]), 0xabac_0158_050f_c4dc);
+    }
+
+    #[test]
+    fn source_ports_cover_their_range_and_nothing_else() {
+        let mut seen = vec![false; 65536];
+        (0..2_000_000).for_each(|attempt| seen[usize::from(source_port(7, attempt))] = true);
+        assert!(seen[..1024].iter().all(|seen| !seen) && seen[1024..].iter().all(|seen| *seen));
     }
 
     #[test]
