@@ -16,9 +16,6 @@ fn main() -> Result<()> {
         std::env::set_var("RUSTC_BOOTSTRAP", "1");
     }
     let root_dir = concat!(env!("CARGO_MANIFEST_DIR"), "/../nlb-ebpf");
-    aya_build::build_ebpf(
-        [Package { name: "nlb-ebpf", root_dir, ..Package::default() }],
-        Toolchain::Custom(&toolchain),
-    )
-    .context("the XDP program did not build; `cargo xtask setup` installs what it needs")
+    aya_build::build_ebpf([Package { name: "nlb-ebpf", root_dir, ..Package::default() }], Toolchain::Custom(&toolchain))
+        .context("the XDP program did not build; `cargo xtask setup` installs what it needs")
 }

@@ -65,11 +65,7 @@ impl From<core::net::IpAddr> for Addr {
 
 impl From<Addr> for core::net::IpAddr {
     fn from(addr: Addr) -> Self {
-        if addr.is_v4() {
-            Self::V4(addr.v4_bytes().into())
-        } else {
-            Self::V6(addr.v6_bytes().into())
-        }
+        if addr.is_v4() { Self::V4(addr.v4_bytes().into()) } else { Self::V6(addr.v6_bytes().into()) }
     }
 }
 

@@ -3,13 +3,7 @@
 //! Every connection has two entries, one for each direction, found by what that direction's packets carry. The entry
 //! of the client's direction is authoritative: the other can be derived from it.
 
-use crate::{
-    Reason,
-    addr::Addr,
-    be::Be16,
-    checksum::Delta,
-    tcp,
-};
+use crate::{Reason, addr::Addr, be::Be16, checksum::Delta, tcp};
 
 /// Transmission Control Protocol (IANA protocol numbers).
 pub const TCP: u8 = 6;
@@ -178,14 +172,7 @@ impl Flow {
     /// The key of the other entry: the tuple of an answer to a rewritten packet.
     #[inline(always)]
     pub const fn pair(&self, proto: u8) -> FlowKey {
-        FlowKey {
-            src: self.dst,
-            dst: self.src,
-            src_port: self.dst_port,
-            dst_port: self.src_port,
-            proto,
-            _pad: [0; 3],
-        }
+        FlowKey { src: self.dst, dst: self.src, src_port: self.dst_port, dst_port: self.src_port, proto, _pad: [0; 3] }
     }
 
     /// The other entry, derived from this one, found under `key`.
