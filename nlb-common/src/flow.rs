@@ -73,6 +73,8 @@ pub mod phase {
     pub const CLOSED: u8 = 1;
     /// Ended by the balancer: whoever speaks gets a reset. [`super::Flow::end`] says why.
     pub const ENDED: u8 = 2;
+    /// The handshake of a TCP connection is not complete: remembered for [`super::HALF_OPEN_S`].
+    pub const OPENING: u8 = 3;
 }
 
 /// Bits of [`Flow::flags`].
@@ -214,7 +216,11 @@ impl Flow {
     /// direction has been, too.
     #[inline(always)]
     pub const fn is_quiet(&self, now: u64) -> bool {
-        let limit = if self.phase == phase::CLOSED { CLOSED_S } else { self.idle_s };
+        let limit = match self.phase {
+            phase::OPEN => self.idle_s,
+            phase::OPENING => HALF_OPEN_S,
+            _ => CLOSED_S,
+        };
         now.saturating_sub(self.stamp) > limit as u64 * SECOND
     }
 }
@@ -258,13 +264,13 @@ pub enum Life {
 /// Judges a TCP flow whose packet has `flags`; `quiet` says that neither direction was heard for too long.
 #[inline(always)]
 pub const fn life(flow: &Flow, flags: u8, quiet: bool) -> Life {
-    let over = quiet || flow.phase != phase::OPEN;
+    let over = quiet || matches!(flow.phase, phase::CLOSED | phase::ENDED);
     if over && tcp::opens(flags) && !flow.is(flag::FROM_TARGET) {
         return Life::Reopen;
     }
     match flow.phase {
         phase::ENDED => Life::Over(Reason::of_reset(flow.end)),
-        phase::CLOSED if quiet => Life::Over(Reason::ResetStray),
+        phase::CLOSED | phase::OPENING if quiet => Life::Over(Reason::ResetStray),
         _ if quiet => Life::Over(Reason::ResetIdle),
         _ => Life::Live,
     }
@@ -344,9 +350,14 @@ mod tests {
         assert!(!flow.is_quiet(351 * SECOND));
         assert!(flow.is_quiet(351 * SECOND + 1));
         assert!(!flow.is_quiet(0), "a stamp of another processor may be ahead");
-        flow.phase = phase::CLOSED;
-        assert!(!flow.is_quiet(61 * SECOND));
-        assert!(flow.is_quiet(61 * SECOND + 1));
+        for phase in [phase::CLOSED, phase::ENDED] {
+            flow.phase = phase;
+            assert!(!flow.is_quiet(61 * SECOND));
+            assert!(flow.is_quiet(61 * SECOND + 1));
+        }
+        flow.phase = phase::OPENING;
+        assert!(!flow.is_quiet(65 * SECOND));
+        assert!(flow.is_quiet(65 * SECOND + 1));
     }
 
     #[test]
@@ -364,6 +375,10 @@ mod tests {
         let ended = flow(phase::ENDED, 0);
         assert_eq!(life(&ended, tcp::ACK, false), Over(Reason::ResetIdle));
         assert_eq!(life(&ended, tcp::SYN, false), Reopen);
+        let opening = flow(phase::OPENING, 0);
+        assert_eq!(life(&opening, tcp::SYN, false), Live, "a retransmission keeps its target");
+        assert_eq!(life(&opening, tcp::SYN, true), Reopen);
+        assert_eq!(life(&opening, tcp::ACK, true), Over(Reason::ResetStray));
         let ended = flow(phase::ENDED, flag::FROM_TARGET);
         assert_eq!(life(&ended, tcp::SYN, false), Over(Reason::ResetIdle), "targets open nothing here");
     }

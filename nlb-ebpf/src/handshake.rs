@@ -30,7 +30,7 @@ pub fn segment(
     flow: &'static mut Flow,
     target: &'static Target,
 ) -> Result<Found, Stop> {
-    let (seq, ack) = (packet.seq(), packet.ack());
+    let (seq, ack, row) = (packet.seq(), packet.ack(), flow.row);
     let outcome = with_draft(packet, |draft| {
         (draft.seq, draft.ack, draft.flags) = (seq, ack, packet.flags.into());
         nlb_segment()
@@ -39,10 +39,10 @@ pub fn segment(
         // What was in the table of half-open flows may be another flow's by now.
         ESTABLISHED => match flows::get(Table::Tcp, &packet.key) {
             Some(flow) => Ok(Found::Live(Table::Tcp, flow, target)),
-            None => Err(Stop::node(Reason::DropRace)),
+            None => Err(Stop::at(Reason::DropRace, row)),
         },
         STRAY => Err(end(packet, flow, Reason::ResetStray)),
-        FULL => Err(Stop::node(Reason::ResetTableFull)),
+        FULL => Err(Stop::at(Reason::ResetTableFull, row)),
         _ => Ok(Found::Live(table, flow, target)),
     }
 }
@@ -92,7 +92,8 @@ extern "C" fn nlb_segment() -> u64 {
 
 /// Moves both entries to the table of established connections, where nothing is evicted.
 #[inline(always)]
-fn establish(draft: &Draft, flow: &Flow, pair: &Flow) -> u64 {
+fn establish(draft: &Draft, flow: &mut Flow, pair: &mut Flow) -> u64 {
+    (flow.phase, pair.phase) = (phase::OPEN, phase::OPEN);
     let (key, pair_key) = (&draft.key, &draft.answer);
     let moved = flows::put(Table::Tcp, pair_key, pair).is_ok() && flows::put(Table::Tcp, key, flow).is_ok();
     if moved {
@@ -112,7 +113,7 @@ fn closing(draft: &Draft, table: Table, flow: &mut Flow, flags: u8) {
     if flags & RST != 0 {
         count_reset(flow);
     }
-    if flow.phase != phase::OPEN {
+    if !matches!(flow.phase, phase::OPEN | phase::OPENING) {
         return;
     }
     let pair = flows::get(table, &draft.answer);

@@ -7,7 +7,7 @@
 use bytemuck::Zeroable as _;
 use nlb_common::{
     Event, Flow, FlowKey, Reason,
-    flow::{Hop, PAIR_CHECK_SHIFT, TCP, flag},
+    flow::{Hop, PAIR_CHECK_SHIFT, SECOND, TCP, flag, phase},
     hash,
     layout::{Listener, Target, group_flag, state, table},
 };
@@ -180,6 +180,7 @@ extern "C" fn nlb_draft(index: u64, flags: u64) -> u64 {
     client.client_hop = draft.client_hop;
     client.idle_s = draft.listener.idle_s;
     client.flags = flags as u8;
+    client.phase = if draft.key.proto == TCP { phase::OPENING } else { phase::OPEN };
     client.created = draft.now;
     client.stamp = draft.now;
     draft.target.derive_from(client, &draft.key);
@@ -217,12 +218,16 @@ pub extern "C" fn nlb_claim() -> u64 {
 #[inline(always)]
 fn vacate(table: Table, key: &FlowKey, now: u64) -> bool {
     let Some(flow) = flows::get(table, key) else { return true };
-    if !flows::is_quiet(table, flow, key.proto, now) {
-        return false;
+    let over = match flows::pair(table, flow, key.proto) {
+        Some(pair) => flow.is_quiet(now) && pair.is_quiet(now),
+        // The client's entry was evicted. One that is being written is younger than this.
+        None => now.saturating_sub(flow.created) > SECOND / 2,
+    };
+    if over {
+        flows::remove_both(table, key, flow);
+        note(Event::PortReclaimed);
     }
-    flows::remove_both(table, key, flow);
-    note(Event::PortReclaimed);
-    true
+    over
 }
 
 /// Writes the client's entry; the target's has been claimed. [`DONE`], or why not.
