@@ -34,7 +34,7 @@ pub fn transport_only(packet: &Packet) -> Result<(), Stop> {
 pub fn listener(packet: &Packet) -> Result<&'static Listener, Stop> {
     let key = &packet.key;
     // SAFETY: the entry may be replaced while we read it, never unmapped: at worst a packet follows the old one.
-    let Some(listener) = (unsafe { LISTENERS.get(&endpoint(key.dst, key.dst_port, key.proto)) }) else {
+    let Some(listener) = (unsafe { LISTENERS.get(endpoint(key.dst, key.dst_port, key.proto)) }) else {
         return Err(unintended(packet));
     };
     if !packet.is_tcp() || tcp::opens(packet.flags) {
@@ -52,7 +52,7 @@ fn unintended(packet: &Packet) -> Stop {
         Err(stop) => return stop,
     };
     // SAFETY: as for listeners.
-    let from_target = unsafe { BACKENDS.get(&endpoint(key.src, key.src_port, key.proto)) }.is_some();
+    let from_target = unsafe { BACKENDS.get(endpoint(key.src, key.src_port, key.proto)) }.is_some();
     let reason = match from_target {
         false => Reason::DropUnintended,
         true if key.proto == UDP => Reason::DropUdpExpired,
@@ -70,7 +70,7 @@ pub const fn answer(packet: &Packet, reset: Reason) -> Reason {
 #[inline(always)]
 fn vip(packet: &Packet) -> Result<&'static Vip, Stop> {
     // SAFETY: as for listeners.
-    unsafe { VIPS.get(&packet.key.dst) }.ok_or(Stop::node(Reason::PassNotOurs))
+    unsafe { VIPS.get(packet.key.dst) }.ok_or(Stop::node(Reason::PassNotOurs))
 }
 
 #[inline(always)]
