@@ -1,0 +1,2 @@
+//! file
+pub struct FileStore;
