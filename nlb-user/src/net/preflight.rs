@@ -223,7 +223,8 @@ fn offloads(interface: &Interface, facts: &dyn Facts, findings: &mut Vec<Finding
              `ethtool -K {name} lro off`"
         )));
     }
-    if let Some(queues) = facts.queues(name) {
+    // Those of a veth are its maker's choice, and what crosses it is received where it was sent.
+    if let Some(queues) = facts.queues(name).filter(|_| interface.kind.is_none()) {
         let wanted = facts.cpus().min(queues.max);
         if queues.now < wanted {
             findings.push(Finding::warning(format!(
