@@ -56,6 +56,10 @@ fn complete() -> Result<()> {
     }
     if !wanted.is_empty() {
         packages::install(&wanted)?;
+        let still = packages::missing();
+        if !still.is_empty() {
+            bail!("{} is installed, but its program is not in PATH", still.join(" "));
+        }
     }
     if rustup_must_download {
         compiler::download()?;
