@@ -120,6 +120,7 @@ fn known(view: &impl View, answer: &mut Explanation, key: &FlowKey, flow: &Flow)
     let quiet = flow.is_quiet(view.now()) && pair.is_none_or(|pair| pair.is_quiet(view.now()));
     let phase = match flow.phase {
         flow::phase::OPEN => "open",
+        flow::phase::OPENING => "half-open",
         flow::phase::CLOSED => "closed by its ends",
         _ => "ended by the balancer",
     };

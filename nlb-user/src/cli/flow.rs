@@ -15,7 +15,7 @@ use super::{
     output::{Output, Show, grouped, render, span, table},
 };
 use crate::{
-    dataplane::{self, FlowTables, Table},
+    dataplane::{self, FlowTables},
     explain::{protocol, socket},
     node::Node,
 };
@@ -99,13 +99,13 @@ pub fn execute(command: Command, node: &Node, output: &Output) -> Result<()> {
             let found = matching(flows, &filter)?;
             let now = dataplane::now();
             let shown = found.iter().take(limit.unwrap_or(usize::MAX));
-            let listed = shown.map(|(table, key, flow)| view(flows, *table, key, flow, now)).collect();
+            let listed = shown.map(|(key, flow)| view(flows, key, flow, now)).collect();
             output.show(&Listed { total: found.len(), flows: listed })
         }
         Command::Delete { filter, .. } => {
             let mut ended = 0;
-            for (_, key, flow) in matching(flows, &filter)? {
-                if flow.phase == phase::OPEN {
+            for (key, flow) in matching(flows, &filter)? {
+                if matches!(flow.phase, phase::OPEN | phase::OPENING) {
                     flows.end(&key, Reason::ResetTerminated)?;
                     ended += 1;
                 }
@@ -116,14 +116,14 @@ pub fn execute(command: Command, node: &Node, output: &Output) -> Result<()> {
 }
 
 /// The client-side entries that pass the filter, in the order of their keys.
-fn matching(flows: &FlowTables, filter: &Filter) -> Result<Vec<(Table, FlowKey, Flow)>> {
+fn matching(flows: &FlowTables, filter: &Filter) -> Result<Vec<(FlowKey, Flow)>> {
     let mut found = Vec::new();
-    flows.for_each(|table, key, flow| {
+    flows.for_each(|_, key, flow| {
         if !flow.is(flag::FROM_TARGET) && filter.lets(key, flow) {
-            found.push((table, *key, *flow));
+            found.push((*key, *flow));
         }
     })?;
-    found.sort_by_key(|(_, key, _)| *key);
+    found.sort_by_key(|(key, _)| *key);
     Ok(found)
 }
 
@@ -177,18 +177,18 @@ struct FlowReport {
     bytes_from_target: u64,
 }
 
-fn view(flows: &FlowTables, table: Table, key: &FlowKey, flow: &Flow, now: u64) -> FlowReport {
+fn view(flows: &FlowTables, key: &FlowKey, flow: &Flow, now: u64) -> FlowReport {
     // A target's entry that has gone leaves zeros: the data plane writes it again when it is needed.
     let pair = flows.get(&flow.pair(key.proto)).ok().flatten().map(|(_, pair)| pair).unwrap_or_default();
-    FlowReport::new(table == Table::HalfOpen, key, flow, &pair, now)
+    FlowReport::new(key, flow, &pair, now)
 }
 
 impl FlowReport {
-    fn new(half_open: bool, key: &FlowKey, flow: &Flow, pair: &Flow, now: u64) -> Self {
+    fn new(key: &FlowKey, flow: &Flow, pair: &Flow, now: u64) -> Self {
         let state = match flow.phase {
             phase::ENDED => Reason::of_reset(flow.end).label().to_owned(),
             phase::CLOSED => "closed".to_owned(),
-            _ if half_open => "half-open".to_owned(),
+            phase::OPENING => "half-open".to_owned(),
             _ if flow.is(flag::FIN) || pair.is(flag::FIN) => "closing".to_owned(),
             _ => "open".to_owned(),
         };
@@ -279,7 +279,7 @@ mod tests {
     #[test]
     fn a_flow_in_a_table() {
         let (key, flow, pair) = flow();
-        let report = FlowReport::new(false, &key, &flow, &pair, 100 * SECOND);
+        let report = FlowReport::new(&key, &flow, &pair, 100 * SECOND);
         let listed = Listed { total: 3, flows: vec![report] };
         let expected = "\
 PROTO  CLIENT            VIP             TARGET          SNAT  STATE  IDLE  PACKETS  BYTES
