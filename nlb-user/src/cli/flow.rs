@@ -25,6 +25,7 @@ use crate::{
 pub enum Command {
     /// List connections
     List {
+        /// Which connections
         #[command(flatten)]
         filter: Filter,
         /// Only say how many
@@ -36,6 +37,7 @@ pub enum Command {
     },
     /// End connections: whoever speaks next on one gets a reset
     Delete {
+        /// Which connections
         #[command(flatten)]
         filter: Filter,
         /// All of them

@@ -25,6 +25,7 @@ pub enum Command {
     Deregister(Which),
     /// Override what is known of a target's health
     SetState {
+        /// Which target
         #[command(flatten)]
         which: Which,
         /// The state to hold it in

@@ -107,7 +107,7 @@ fn a_new_connection_is_followed_to_its_target() {
     let answer = asked(&maps, 6, Some(7));
     let hash = hash::flow(maps.secret(), &key(6), 7);
     let slot = hash % 4;
-    let (index, host) = if slot % 2 == 0 { (3, "10.0.1.11") } else { (4, "10.0.1.12") };
+    let (index, host) = if slot.is_multiple_of(2) { (3, "10.0.1.11") } else { (4, "10.0.1.12") };
     assert_eq!(
         lines(&answer),
         [
