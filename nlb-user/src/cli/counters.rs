@@ -58,12 +58,14 @@ pub fn execute(args: Args, node: &Node, output: &Output) -> Result<()> {
 }
 
 fn read(node: &Node) -> Result<Snapshot> {
-    let mut inspect = inspect::open(node)?;
+    let inspect = inspect::open(node)?;
     let actual = inspect.actual()?;
-    let mut rows: Vec<(Owner, u32)> = vec![];
-    rows.extend(owners(&actual));
-    let rows = rows.into_iter().map(|(owner, row)| Ok((owner, inspect.row(row)?))).collect::<Result<_>>()?;
-    Ok(Snapshot { counters: inspect.counters()?, rows })
+    let rows = owners(&actual).map(|(owner, row)| Ok((owner, inspect.row(row)?))).collect::<Result<_>>()?;
+    let counted = inspect.counters()?;
+    let mut counters = [0; COUNTERS];
+    counted.reasons().for_each(|(reason, count)| counters[usize::from(reason.number())] = count);
+    counted.events().for_each(|(event, count)| counters[usize::from(event.number())] = count);
+    Ok(Snapshot { counters, rows })
 }
 
 /// Whose counters row it is.

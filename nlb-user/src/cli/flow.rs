@@ -126,6 +126,8 @@ fn matching(flows: &FlowTables, filter: &Filter) -> Result<Vec<(FlowKey, Flow)>>
         }
     })?;
     found.sort_by_key(|(key, _)| *key);
+    // A table that changes while it is read may tell of an entry twice.
+    found.dedup_by_key(|(key, _)| *key);
     Ok(found)
 }
 

@@ -10,7 +10,10 @@ use std::{
 };
 
 use anyhow::Result;
-use nlb_common::{flow::flag, layout::Target};
+use nlb_common::{
+    flow::{flag, phase},
+    layout::Target,
+};
 use serde::Serialize;
 
 use super::{
@@ -48,9 +51,9 @@ pub fn report(node: &Node) -> Result<Report> {
         .interfaces()?
         .into_iter()
         .map(|link| InterfaceReport {
-            name: interface_name(link.ifindex),
+            name: link.interface.unwrap_or_else(|| interface_name(link.ifindex)),
             index: link.ifindex,
-            mode: link.mode.to_string(),
+            mode: link.mode.map_or_else(|| "unknown".to_owned(), |mode| mode.to_string()),
         })
         .collect();
     let actual = inspect.actual()?;
@@ -67,11 +70,12 @@ fn count(inspect: &Inspect) -> Result<FlowCounts> {
     let mut counts = FlowCounts::default();
     inspect.flows().for_each(|table, _, flow| {
         if !flow.is(flag::FROM_TARGET) {
-            match table {
-                Table::Tcp => counts.tcp += 1,
-                Table::HalfOpen => counts.half_open += 1,
-                Table::Udp => counts.udp += 1,
-            }
+            *match (flow.phase, table) {
+                (phase::CLOSED | phase::ENDED, _) => &mut counts.over,
+                (_, Table::Tcp) => &mut counts.tcp,
+                (_, Table::HalfOpen) => &mut counts.half_open,
+                (_, Table::Udp) => &mut counts.udp,
+            } += 1;
         }
     })?;
     Ok(counts)
@@ -110,6 +114,8 @@ struct FlowCounts {
     tcp: u64,
     half_open: u64,
     udp: u64,
+    /// Over, and remembered for packets that are late.
+    over: u64,
 }
 
 #[derive(Serialize, Debug)]
@@ -283,9 +289,9 @@ impl Report {
         let node = &self.node;
         let pinned = node.pinned_at.display();
         let flows = &self.flows;
-        let [tcp, half_open, udp] = [flows.tcp, flows.half_open, flows.udp].map(grouped);
+        let [tcp, half_open, udp, over] = [flows.tcp, flows.half_open, flows.udp, flows.over].map(grouped);
         format!(
-            "controller  {controller}\nnode        zone {}, pinned at {pinned}, map layout {}\nflows       {tcp} TCP, {half_open} half-open, {udp} UDP\n",
+            "controller  {controller}\nnode        zone {}, pinned at {pinned}, map layout {}\nflows       {tcp} TCP, {half_open} half-open, {udp} UDP, {over} over\n",
             node.zone, node.map_layout
         )
     }

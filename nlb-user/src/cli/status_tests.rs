@@ -48,7 +48,7 @@ fn with_the_controller_dead_the_maps_speak() {
     let expected = "\
 controller  not running; the data plane forwards as it was last told
 node        zone , pinned at , map layout 0
-flows       0 TCP, 0 half-open, 0 UDP
+flows       0 TCP, 0 half-open, 0 UDP, 0 over
 
 LOAD BALANCER  STATE   ADDRESS       REASON
 web            active  198.18.0.10

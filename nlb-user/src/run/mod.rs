@@ -24,7 +24,7 @@ use self::{addresses::Addresses, controller::Controller, serve::Loop};
 use crate::{
     cli::{failure, output::grouped},
     control::{Request, server::Server},
-    dataplane::{self, Dataplane, Origin, Pins, XdpMode},
+    dataplane::{self, Dataplane, FlowTables, Origin, Pins, Table, XdpMode},
     model::{Config, Limits, read_text},
     net::{Interface, Net, Severity, preflight, privileges},
     node::Node,
@@ -168,7 +168,7 @@ async fn serve(
 ) -> Result<Result<()>, NotReady> {
     let node = &options.node;
     let actual = dataplane.maps().read()?;
-    tell_origin(node, created, &dataplane);
+    tell_origin(node, created, &mut dataplane);
     let secret = match created {
         true => store.secret()?,
         // The maps' secret has chosen the targets so far: a store that is new takes it over.
@@ -188,8 +188,8 @@ async fn serve(
     if created {
         desire(&mut controller, &mut dataplane, desired.as_ref())?;
     }
-    dataplane.refresh_ports()?;
-    let sweeps = sweeper::start(dataplane::Inspect::open(&Pins::new(&node.bpffs))?.into_flows())?;
+    refresh_ports(&mut dataplane)?;
+    let sweeps = sweeper::start(FlowTables::open(&Pins::new(&node.bpffs))?)?;
     let mut serving = Loop::new(controller, dataplane, net, interfaces, options.apply.clone());
     serving.prepare().await;
     let (server, calls) = Server::open(&node.socket)?;
@@ -220,13 +220,24 @@ fn desire(
     Ok(())
 }
 
-fn tell_origin(node: &Node, created: bool, dataplane: &Dataplane) {
-    let memory = grouped(dataplane.memory() >> 20);
-    let at = node.bpffs.display();
+fn tell_origin(node: &Node, created: bool, dataplane: &mut Dataplane) {
+    let capacity = dataplane.maps().flows().capacity(Table::Tcp);
+    let (at, flows, memory) = (node.bpffs.display(), grouped(capacity.into()), memory_bytes(capacity) >> 20);
     match created {
-        true => info!("maps created at {at}: {} flows of a kind, {memory} MiB", grouped(node.max_flows.into())),
-        false => info!("maps at {at} taken over from an earlier controller, flows and all: {memory} MiB"),
+        true => info!("maps created at {at}: room for {flows} flows of a kind, about {memory} MiB"),
+        false => info!("maps at {at} taken over, flows and all: room for {flows} of a kind, about {memory} MiB"),
     }
+    if capacity != node.max_flows {
+        let wanted = grouped(node.max_flows.into());
+        warn!("max_flows is {wanted}, but the maps were made for {flows}: --fresh makes them anew and drops all flows");
+    }
+}
+
+/// Tells the program which ports the host's own sockets have.
+fn refresh_ports(dataplane: &mut Dataplane) -> Result<()> {
+    let ports = ports::in_use().context("cannot read the host's own sockets in /proc/net")?;
+    dataplane.maps().set_ports_in_use(&ports)?;
+    Ok(())
 }
 
 /// Says what is wrong with the machine.

@@ -304,8 +304,8 @@ impl<S: Store> Loop<S> {
 
     /// Tells the program which ports the host's own sockets have.
     fn refresh_ports(&mut self) {
-        if let Err(error) = self.dataplane.refresh_ports() {
-            warn!("{}", failure::text(&error));
+        if let Err(error) = super::refresh_ports(&mut self.dataplane) {
+            warn!("{}", failure::text(error.as_ref()));
         }
     }
 
