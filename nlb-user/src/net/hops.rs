@@ -163,9 +163,11 @@ async fn standings(rtnl: &Rtnl, keys: &HashSet<Key>) -> (HashMap<Key, Standing>,
         }
     };
     let standing = |table: &HashMap<Key, Standing>, key: &Key| table.get(key).copied().unwrap_or(Standing::Silent);
-    let certain = |key: &Key| matches!(standing(&table, key), Standing::Fresh(_) | Standing::Asked);
-    // Collected, since a lazy filter's borrow would keep the future from moving between threads.
-    let questions: Vec<Key> = keys.iter().filter(|key| !certain(key)).copied().collect();
+    let questions: Vec<Key> = keys
+        .iter()
+        .filter(|key| !matches!(standing(&table, key), Standing::Fresh(_) | Standing::Asked))
+        .copied()
+        .collect();
     let asked: Vec<(Key, io::Result<()>)> = stream::iter(questions)
         .map(async |key| (key, neighbours::ask(rtnl, key).await))
         .buffer_unordered(PARALLEL)
