@@ -200,7 +200,7 @@ impl<S: Store> Controller<S> {
         let wanted = self.target_addresses();
         self.unresolved.retain(|address, _| wanted.contains(address));
         self.hops.retain(|address, _| wanted.contains(address));
-        for (address, resolution) in resolutions {
+        for (address, resolution) in resolutions.into_iter().filter(|(address, _)| wanted.contains(address)) {
             match resolution {
                 Resolution::Hop(hop) => {
                     let regained = self.unresolved.remove(&address).is_some();
