@@ -16,6 +16,8 @@ pub struct FakeMaps {
     pub actual: Actual,
     /// Maglev tables by group index.
     pub tables: BTreeMap<u32, Vec<u32>>,
+    /// The targets that each table names.
+    pub named: BTreeMap<u32, BTreeSet<u32>>,
     /// Endpoints whose flows were ended, in order.
     pub ended: Vec<Endpoint>,
     /// Rows that were set to zero, in order.
@@ -52,6 +54,7 @@ impl Maps for FakeMaps {
             }
             Step::SetTable(group, table) => {
                 assert!((group as usize) < MAX_GROUPS);
+                self.named.insert(group, table.iter().copied().collect());
                 self.tables.insert(group, table);
             }
             Step::SetGroup(index, group) => {
@@ -99,8 +102,7 @@ impl FakeMaps {
             assert!(self.tables.contains_key(&listener.group), "{endpoint:?} names a group without table");
             assert_eq!(group.flags & group_flag::IPV6 == 0, endpoint.addr.is_v4(), "{endpoint:?} {group:?}");
         }
-        for (index, table) in &self.tables {
-            let named: BTreeSet<u32> = table.iter().copied().collect();
+        for (index, named) in &self.named {
             assert!(named.is_empty() || groups.contains_key(index), "table {index} of no group");
             for target in named {
                 let target = targets.get(&target).expect("tables name targets that exist");

@@ -174,6 +174,28 @@ proptest! {
     }
 }
 
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 60, ..ProptestConfig::default() })]
+
+    /// A change that stops after any of its steps can be taken back, and can be finished.
+    #[test]
+    fn any_half_of_a_change_can_be_taken_back(old in file(), new in file()) {
+        let read = |text: &str| Config::from_json(&json(text), "test", &Limits::default()).unwrap();
+        let mut node = Node { config: read(&old), ..Node::default() };
+        node.reconcile();
+        node.config = read(&new);
+        let steps = node.plan().unwrap();
+        for half in 0..=steps.len() {
+            for wish in [&old, &new] {
+                let mut node = Node { config: read(wish), maps: node.maps.clone(), ..Node::default() };
+                apply(&mut node.maps, &steps[..half]).unwrap();
+                node.reconcile();
+                done(&node);
+            }
+        }
+    }
+}
+
 /// The maps hold what was asked for: every registered target in its state, every group's table its serving targets.
 fn done(node: &Node) {
     let maps = &node.maps;
@@ -186,8 +208,7 @@ fn done(node: &Node) {
             let Some(index) = maps.group(&config.name, v6) else { continue };
             let serving = |record: &&Target| record.group == index && record.state == state::SERVING;
             let serving = maps.actual.targets.values().filter(serving).count();
-            let named: HashSet<u32> = maps.tables[&index].iter().copied().collect();
-            assert_eq!(named.len(), serving);
+            assert_eq!(maps.named[&index].len(), serving);
             let registered = config.targets.iter().filter(|target| target.id.is_ipv6() == v6).count();
             assert!(serving > 0 || registered == 0, "fails open");
         }

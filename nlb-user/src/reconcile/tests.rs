@@ -76,8 +76,7 @@ impl Node {
     }
 
     fn in_table(&self, group: &str, v6: bool) -> usize {
-        let table = &self.maps.tables[&self.maps.group(group, v6).unwrap()];
-        table.iter().collect::<BTreeSet<_>>().len()
+        self.maps.named[&self.maps.group(group, v6).unwrap()].len()
     }
 }
 
@@ -366,6 +365,7 @@ fn generations_rise_when_records_are_taken_again() {
     }
     node.maps.actual.backends.clear();
     node.maps.tables.clear();
+    node.maps.named.clear();
     node.maps.actual.groups.clear();
     node.reconcile();
     let (index, again) = node.maps.target("a", "10.0.0.1:80").unwrap();
