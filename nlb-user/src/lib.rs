@@ -6,3 +6,5 @@ pub mod model;
 pub mod reconcile;
 /// What was accepted, kept for good.
 pub mod store;
+/// Interfaces, next hops, and the addresses claimed for load balancers.
+pub mod net;
