@@ -126,12 +126,16 @@ impl WantedGroup<'_> {
     }
 }
 
-/// Takes the groups away that are not wanted.
-pub(super) fn removals(actual: &Actual, wanted: &BTreeMap<GroupKey, u32>) -> Vec<Step> {
-    let stays = |(index, group): &(&u32, &Group)| wanted.get(&GroupKey::of(group)) == Some(*index);
-    let gone = actual.groups.iter().filter(|group| !stays(group));
-    gone.flat_map(|(index, old)| [unsettled(*index, old), Step::SetTable(*index, Vec::new()), Step::ClearGroup(*index)])
-        .collect()
+/// The groups that are not wanted.
+pub(super) fn leaving<'a>(actual: &'a Actual, wanted: &BTreeMap<GroupKey, u32>) -> Vec<(u32, &'a Group)> {
+    let leaves = |index: &u32, group: &Group| wanted.get(&GroupKey::of(group)) != Some(index);
+    let all = actual.groups.iter().map(|(index, group)| (*index, group));
+    all.filter(|(index, group)| leaves(index, group)).collect()
+}
+
+/// Takes a group's table away.
+pub(super) fn empty(index: u32, group: &Group) -> [Step; 2] {
+    [unsettled(index, group), Step::SetTable(index, Vec::new())]
 }
 
 /// The record of a group whose table is about to change.

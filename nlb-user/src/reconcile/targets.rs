@@ -53,10 +53,8 @@ impl<'a> Records<'a> {
 
     /// The rows of all that are not gone.
     pub fn kept_rows(&self) -> impl Iterator<Item = (Owner, u32)> + '_ {
-        let records = self.by_group.values().flatten();
-        let mut rows: Vec<_> = records.map(|(index, record)| (*index, record.row)).collect();
-        rows.sort_unstable();
-        rows.into_iter().map(|(index, row)| (Owner::Target(index), row))
+        let there = self.actual.targets.iter().filter(|(_, record)| record.state != state::GONE);
+        there.map(|(index, record)| (Owner::Target(*index), record.row))
     }
 }
 
@@ -159,7 +157,7 @@ fn capacity(groups: &[WantedGroup<'_>], records: &Records<'_>) -> PlanError {
     let staying: usize = groups.iter().map(staying).sum();
     let there: usize = records.by_group.values().map(Vec::len).sum();
     let needed = registered + there - staying;
-    let advice = "those that were removed count until their last flow ends: use fewer, or wait";
+    let advice = "those that were removed count until their last flow ends: apply removals first, and the rest later";
     PlanError::Capacity { what: "targets (once for each group)", needed, max: MAX_TARGETS, advice }
 }
 

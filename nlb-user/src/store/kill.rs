@@ -46,7 +46,7 @@ fn acknowledged_revisions_survive_kill_9() {
         let acknowledged = |line: &str| line.split_once("acknowledged ").and_then(|(_, number)| number.parse().ok());
         // At least one, so that the child is at work; then any moment of the next writes.
         let first = lines.find_map(|line| acknowledged(&line.unwrap())).expect("the child stores");
-        thread::sleep(Duration::from_micros(round * 7919 % 20_000));
+        thread::sleep(Duration::from_micros(round * 7919 % 60_000));
         child.kill().unwrap();
         child.wait().unwrap();
         last = lines.map_while(Result::ok).filter_map(|line| acknowledged(&line)).fold(first, u64::max);
