@@ -7,7 +7,11 @@
 //! What was claimed is told from what the operator configured by the address's protocol number ([`MARK`]), which the
 //! kernel keeps and `ip address` shows. So it survives the controller, and only marked addresses are ever removed.
 
-use std::{collections::HashMap, io, net::IpAddr};
+use std::{
+    collections::{HashMap, HashSet},
+    io,
+    net::IpAddr,
+};
 
 use rtnetlink::{
     packet_core::{NLM_F_CREATE, NLM_F_EXCL},
@@ -53,7 +57,7 @@ pub(super) async fn claim(rtnl: &Rtnl, ifindex: u32, addresses: &[IpAddr]) -> Re
     let mut held = held(rtnl).await?;
     let mut claims = Claims::new();
     let (mut unknown, mut ours) = (Vec::new(), Vec::new());
-    for &address in addresses {
+    for &address in addresses.iter().collect::<HashSet<_>>() {
         let places = held.remove(&address).unwrap_or_default();
         if let Some(here) = places.iter().find(|place| place.ifindex == ifindex) {
             claims.insert(address, if here.duplicate { Err(interface.duplicate(address)) } else { Ok(Claim::Ours) });
@@ -107,7 +111,7 @@ async fn claim_family(
                 Ok(prober) => prober,
                 Err(error) => return all(&[unknown, ours].concat(), |address| failed(&error, address)),
             };
-            // Whatever was ours before needs no probe, but must not wait in vain if the probe fails.
+            // What was ours on another interface is added even if the probe for the others fails.
             let taken = if unknown.is_empty() { Ok(HashMap::new()) } else { prober.probe(&unknown).await };
             match taken {
                 Ok(taken) => {
