@@ -73,6 +73,8 @@ pub mod phase {
     pub const CLOSED: u8 = 1;
     /// Ended by the balancer: whoever speaks gets a reset. [`super::Flow::end`] says why.
     pub const ENDED: u8 = 2;
+    /// The handshake of a TCP connection is not complete: remembered for [`super::HALF_OPEN_S`].
+    pub const OPENING: u8 = 3;
 }
 
 /// Bits of [`Flow::flags`].
@@ -139,34 +141,26 @@ pub struct Flow {
 plain!(Flow: 128);
 
 impl Flow {
-    /// The entry for packets with `key` that are to carry `to` instead. Counters, hop and stamps are the caller's.
+    /// The entry for packets with `key` that are to carry `to` instead. All else is zero.
+    pub fn rewriting(key: &FlowKey, to: &FlowKey) -> Self {
+        let mut flow = Self::default();
+        flow.rewrite(key, to);
+        flow
+    }
+
+    /// Makes this the entry for packets with `key` that are to carry `to` instead: the rewrite, nothing else.
+    ///
+    /// In place, as the program's stack is too small for whole entries.
     #[inline(always)]
-    pub const fn rewriting(key: &FlowKey, to: &FlowKey) -> Self {
+    pub const fn rewrite(&mut self, key: &FlowKey, to: &FlowKey) {
         let addresses = Delta::NONE.addr(&key.src, &to.src).addr(&key.dst, &to.dst);
-        Self {
-            src: to.src,
-            dst: to.dst,
-            src_port: to.src_port,
-            dst_port: to.dst_port,
-            l4_delta: addresses.word(key.src_port, to.src_port).word(key.dst_port, to.dst_port).raw(),
-            // The hop count is the upper byte of its word (RFC 791 section 3.1).
-            ip_delta: addresses.word(Be16::new(0x0100), Be16::new(0)).raw(),
-            target: 0,
-            generation: 0,
-            row: 0,
-            client_hop: Hop { ifindex: 0, dst_mac: [0; 6], src_mac: [0; 6] },
-            idle_s: 0,
-            flags: 0,
-            phase: phase::OPEN,
-            created: 0,
-            stamp: 0,
-            packets: 0,
-            bytes: 0,
-            expected_ack: 0,
-            pair_checked: 0,
-            end: 0,
-            _room: [0; 15],
-        }
+        self.src = to.src;
+        self.dst = to.dst;
+        self.src_port = to.src_port;
+        self.dst_port = to.dst_port;
+        self.l4_delta = addresses.word(key.src_port, to.src_port).word(key.dst_port, to.dst_port).raw();
+        // The hop count is the upper byte of its word (RFC 791 section 3.1).
+        self.ip_delta = addresses.word(Be16::new(0x0100), Be16::new(0)).raw();
     }
 
     /// The key of the other entry: the tuple of an answer to a rewritten packet.
@@ -175,23 +169,41 @@ impl Flow {
         FlowKey { src: self.dst, dst: self.src, src_port: self.dst_port, dst_port: self.src_port, proto, _pad: [0; 3] }
     }
 
-    /// The other entry, derived from this one, found under `key`.
+    /// The other entry of the flow found under `key`, derived from this one.
+    pub fn derive_pair(&self, key: &FlowKey) -> Self {
+        let mut pair = Self::default();
+        pair.derive_from(self, key);
+        pair
+    }
+
+    /// Makes this, which must be zero, the other entry of `flow`, found under `key`.
     #[inline(always)]
-    pub const fn derive_pair(&self, key: &FlowKey) -> Self {
-        let to = key.reversed();
-        Self {
-            target: self.target,
-            generation: self.generation,
-            row: self.row,
-            client_hop: self.client_hop,
-            idle_s: self.idle_s,
-            flags: (self.flags & flag::SNAT) | (!self.flags & flag::FROM_TARGET),
-            phase: self.phase,
-            created: self.created,
-            stamp: self.stamp,
-            end: self.end,
-            ..Self::rewriting(&self.pair(key.proto), &to)
-        }
+    pub const fn derive_from(&mut self, flow: &Self, key: &FlowKey) {
+        self.src = key.dst;
+        self.dst = key.src;
+        self.src_port = key.dst_port;
+        self.dst_port = key.src_port;
+        // What the way there adds to a checksum, the way back takes away; but both take one from the hop count.
+        self.l4_delta = !flow.l4_delta;
+        self.ip_delta = Delta::from_raw(!flow.ip_delta).word(Be16::new(0x0200), Be16::new(0)).raw();
+        self.target = flow.target;
+        self.generation = flow.generation;
+        self.row = flow.row;
+        self.client_hop = flow.client_hop;
+        self.idle_s = flow.idle_s;
+        self.flags = (flow.flags & flag::SNAT) | (!flow.flags & flag::FROM_TARGET);
+        self.phase = flow.phase;
+        self.end = flow.end;
+        self.created = flow.created;
+        self.stamp = flow.stamp;
+    }
+
+    /// Gives a flow that is not in use yet another source port towards its target. `self` is the client's direction.
+    #[inline(always)]
+    pub const fn set_source_port(&mut self, target: &mut Self, port: Be16) {
+        self.l4_delta = Delta::from_raw(self.l4_delta).word(self.src_port, port).raw();
+        self.src_port = port;
+        target.l4_delta = !self.l4_delta;
     }
 
     /// Whether bit `bit` of [`flag`] is set.
@@ -204,7 +216,11 @@ impl Flow {
     /// direction has been, too.
     #[inline(always)]
     pub const fn is_quiet(&self, now: u64) -> bool {
-        let limit = if self.phase == phase::CLOSED { CLOSED_S } else { self.idle_s };
+        let limit = match self.phase {
+            phase::OPEN => self.idle_s,
+            phase::OPENING => HALF_OPEN_S,
+            _ => CLOSED_S,
+        };
         now.saturating_sub(self.stamp) > limit as u64 * SECOND
     }
 }
@@ -248,13 +264,13 @@ pub enum Life {
 /// Judges a TCP flow whose packet has `flags`; `quiet` says that neither direction was heard for too long.
 #[inline(always)]
 pub const fn life(flow: &Flow, flags: u8, quiet: bool) -> Life {
-    let over = quiet || flow.phase != phase::OPEN;
+    let over = quiet || matches!(flow.phase, phase::CLOSED | phase::ENDED);
     if over && tcp::opens(flags) && !flow.is(flag::FROM_TARGET) {
         return Life::Reopen;
     }
     match flow.phase {
         phase::ENDED => Life::Over(Reason::of_reset(flow.end)),
-        phase::CLOSED if quiet => Life::Over(Reason::ResetStray),
+        phase::CLOSED | phase::OPENING if quiet => Life::Over(Reason::ResetStray),
         _ if quiet => Life::Over(Reason::ResetIdle),
         _ => Life::Live,
     }
@@ -287,7 +303,44 @@ mod tests {
         let target = client.derive_pair(&key());
         assert_eq!(target.pair(TCP), key());
         assert!(target.is(flag::FROM_TARGET) && target.is(flag::SNAT));
-        assert_eq!(target.derive_pair(&client.pair(TCP)), client);
+        let again = target.derive_pair(&client.pair(TCP));
+        assert_eq!(Flow { l4_delta: 0, ip_delta: 0, ..again }, Flow { l4_delta: 0, ip_delta: 0, ..client });
+    }
+
+    proptest! {
+        #[test]
+        fn a_derived_entry_changes_checksums_as_a_computed_one(check in 0..0xffff_u16) {
+            let client = flow(phase::OPEN, 0);
+            let computed = Flow::rewriting(&client.pair(TCP), &key().reversed());
+            let derived = client.derive_pair(&key());
+            for (one, other) in [(computed.l4_delta, derived.l4_delta), (computed.ip_delta, derived.ip_delta)] {
+                let apply = |raw| Delta::from_raw(raw).apply(Be16::new(check));
+                prop_assert_eq!(apply(one), apply(other));
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_new_source_port_is_as_if_drafted_with_it(
+            old in any::<u16>(), new in any::<u16>(), check in 0..0xffff_u16,
+        ) {
+            let to = |port| FlowKey {
+                src: Addr::v4([198, 18, 0, 10]),
+                dst: Addr::v4([10, 0, 1, 11]),
+                src_port: Be16::new(port),
+                dst_port: Be16::new(8080),
+                ..key()
+            };
+            let mut client = Flow::rewriting(&key(), &to(old));
+            let mut target = client.derive_pair(&key());
+            client.set_source_port(&mut target, Be16::new(new));
+            let wanted = Flow::rewriting(&key(), &to(new));
+            prop_assert_eq!(client.pair(TCP), wanted.pair(TCP));
+            let apply = |flow: &Flow| Delta::from_raw(flow.l4_delta).apply(Be16::new(check));
+            prop_assert_eq!(apply(&client), apply(&wanted));
+            prop_assert_eq!(apply(&target), apply(&wanted.derive_pair(&key())));
+        }
     }
 
     #[test]
@@ -297,9 +350,14 @@ mod tests {
         assert!(!flow.is_quiet(351 * SECOND));
         assert!(flow.is_quiet(351 * SECOND + 1));
         assert!(!flow.is_quiet(0), "a stamp of another processor may be ahead");
-        flow.phase = phase::CLOSED;
-        assert!(!flow.is_quiet(61 * SECOND));
-        assert!(flow.is_quiet(61 * SECOND + 1));
+        for phase in [phase::CLOSED, phase::ENDED] {
+            flow.phase = phase;
+            assert!(!flow.is_quiet(61 * SECOND));
+            assert!(flow.is_quiet(61 * SECOND + 1));
+        }
+        flow.phase = phase::OPENING;
+        assert!(!flow.is_quiet(65 * SECOND));
+        assert!(flow.is_quiet(65 * SECOND + 1));
     }
 
     #[test]
@@ -317,6 +375,10 @@ mod tests {
         let ended = flow(phase::ENDED, 0);
         assert_eq!(life(&ended, tcp::ACK, false), Over(Reason::ResetIdle));
         assert_eq!(life(&ended, tcp::SYN, false), Reopen);
+        let opening = flow(phase::OPENING, 0);
+        assert_eq!(life(&opening, tcp::SYN, false), Live, "a retransmission keeps its target");
+        assert_eq!(life(&opening, tcp::SYN, true), Reopen);
+        assert_eq!(life(&opening, tcp::ACK, true), Over(Reason::ResetStray));
         let ended = flow(phase::ENDED, flag::FROM_TARGET);
         assert_eq!(life(&ended, tcp::SYN, false), Over(Reason::ResetIdle), "targets open nothing here");
     }

@@ -79,7 +79,7 @@ pub const fn flow(secret: Secret, key: &FlowKey, seq: u32) -> u64 {
     hash.word((dst[0].raw() as u64) << 32 | dst[1].raw() as u64);
     hash.word((dst[2].raw() as u64) << 32 | dst[3].raw() as u64);
     hash.word((key.src_port.raw() as u64) << 48 | (key.dst_port.raw() as u64) << 32 | seq as u64);
-    hash.word(8 * 6 << 56 | key.proto as u64);
+    hash.word((8 * 6) << 56 | key.proto as u64);
     hash.finish()
 }
 

@@ -1,39 +1,68 @@
-//! probe
+//! The XDP program: a packet's way through the balancer.
+//!
+//! In packet order: [`packet`] and [`parse`], [`flows`], then for a packet of a known flow [`check`] and [`handshake`],
+//! for any other [`classify`], [`select`] and [`source`]; then [`forward`], or [`reset`]; last [`verdict`]. The maps
+//! are in [`maps`].
+//!
+//! Stages return `Result<_, Stop>`. Only [`walk`] knows their order, and only [`verdict`] turns what they return into
+//! an XDP action and a count.
+
 #![no_std]
 #![no_main]
-use aya_ebpf::{
-    bindings::xdp_action,
-    btf_maps::{Array, ArrayOfMaps, HashMap},
-    macros::{btf_map, xdp},
-    programs::XdpContext,
+#![expect(missing_docs, reason = "the macro that makes the entry point writes an item without")]
+
+mod check;
+mod classify;
+mod flows;
+mod forward;
+mod handshake;
+mod maps;
+mod packet;
+mod parse;
+mod reset;
+mod select;
+mod source;
+mod verdict;
+
+use aya_ebpf::{macros::xdp, programs::XdpContext};
+
+use nlb_common::Reason;
+
+use crate::{
+    check::Found,
+    packet::Packet,
+    verdict::{Sent, Stop},
 };
-use nlb_common::{layout::*, *};
 
-#[btf_map]
-static TABLES: ArrayOfMaps<Array<u32, 1, 0x1000>, MAX_GROUPS> = ArrayOfMaps::new();
-#[btf_map]
-static TCP_FLOWS: HashMap<FlowKey, Flow, 1024> = HashMap::new();
-
+/// The program: one packet, in either direction.
 #[xdp(frags)]
 pub fn nlb_xdp(ctx: XdpContext) -> u32 {
-    let (data, end) = (ctx.data(), ctx.data_end());
-    if data + 34 > end {
-        return xdp_action::XDP_PASS;
-    }
-    // SAFETY: x
-    let ip = unsafe { &mut *((data + 14) as *mut network_types::ip::Ipv4Hdr) };
-    let key = FlowKey { src: Addr::v4(ip.src_addr), ..Default::default() };
-    if let Some(f) = TCP_FLOWS.get_ptr_mut(&key) {
-        // SAFETY: x
-        rewrite::ipv4(ip, unsafe { &*f });
-        return xdp_action::XDP_TX;
-    }
-    if let Some(x) = TABLES.get_value(3, &0) {
-        if *x == 3 {
-            return xdp_action::XDP_DROP;
+    let mut packet = Packet::new(ctx.ctx);
+    let outcome = walk(&mut packet);
+    verdict::conclude(&mut packet, outcome)
+}
+
+/// The way of a packet. See "Packet walk" in ARCHITECTURE.md.
+#[inline(always)]
+fn walk(packet: &mut Packet) -> Result<Sent, Stop> {
+    parse::parse(packet)?;
+    classify::transport_only(packet)?;
+    let found = match flows::find(&packet.key) {
+        Some((table, flow)) => check::check(packet, table, flow)?,
+        None => Found::Over,
+    };
+    let (flow, target, reason) = match found {
+        Found::Live(table, flow, target) => {
+            flows::touch(packet, table, flow);
+            (&*flow, target, Reason::ToTarget)
         }
-    }
-    xdp_action::XDP_PASS
+        Found::Over => {
+            let listener = classify::listener(packet)?;
+            let (flow, target) = select::open(packet, listener)?;
+            (flow, target, Reason::NewFlow)
+        }
+    };
+    forward::forward(packet, flow, target, reason)
 }
 
 #[cfg(not(test))]

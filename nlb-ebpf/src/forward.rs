@@ -1,0 +1,59 @@
+//! Stages 6 and 7: the new tuple, and the way out.
+
+use aya_ebpf::bindings::xdp_action::{XDP_PASS, XDP_TX};
+use nlb_common::{Flow, Reason, flow::flag, layout::Target, rewrite};
+
+use crate::{
+    maps::DEVICES,
+    packet::Packet,
+    verdict::{Sent, Stop},
+};
+
+/// Writes the flow's tuple into the packet and sends it on: to the target, which is `to_target`, or to the client.
+#[inline(always)]
+pub fn forward(packet: &mut Packet, flow: &Flow, target: &Target, to_target: Reason) -> Result<Sent, Stop> {
+    let hop_count = if packet.is_v6() { packet.ipv6().hop_limit } else { packet.ipv4().ttl };
+    if hop_count <= 1 {
+        return Err(Stop::at(Reason::DropHopLimit, flow.row));
+    }
+    write(packet, flow);
+    let (hop, reason) = match flow.is(flag::FROM_TARGET) {
+        true => (&flow.client_hop, Reason::ToClient),
+        false => (&target.hop, to_target),
+    };
+    let sent = |reason, action| Sent { reason, action, listener: flow.row, target: target.row };
+    if hop.ifindex == 0 {
+        return Ok(sent(Reason::Unresolved, XDP_PASS));
+    }
+    if hop.ifindex == packet.frame.interface() {
+        address(packet, hop.dst_mac, hop.src_mac);
+        return Ok(sent(reason, XDP_TX));
+    }
+    match DEVICES.redirect(hop.ifindex, u64::from(XDP_PASS)) {
+        Ok(action) => {
+            address(packet, hop.dst_mac, hop.src_mac);
+            Ok(sent(reason, action))
+        }
+        Err(action) => Ok(sent(Reason::Unresolved, action)),
+    }
+}
+
+#[inline(always)]
+fn write(packet: &mut Packet, flow: &Flow) {
+    if packet.is_v6() {
+        rewrite::ipv6(packet.ipv6(), flow);
+    } else {
+        rewrite::ipv4(packet.ipv4(), flow);
+    }
+    if packet.is_tcp() {
+        rewrite::tcp(packet.tcp(), flow);
+    } else {
+        rewrite::udp(packet.udp(), flow);
+    }
+}
+
+#[inline(always)]
+fn address(packet: &mut Packet, dst: [u8; 6], src: [u8; 6]) {
+    let eth = packet.eth();
+    (eth.dst_addr, eth.src_addr) = (dst, src);
+}
