@@ -3,7 +3,7 @@
 
 use std::{
     io::Write,
-    net::{IpAddr, Ipv4Addr, UdpSocket},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket},
     process::{Command, Stdio},
     sync::mpsc,
     thread,
@@ -144,6 +144,7 @@ fn futures_are_send(net: &Net) {
     send(net.interface("lo"));
     send(net.resolve([ip(VIP_V4)]));
     send(net.claim(1, ip(VIP_V4)));
+    send(net.claim_all(1, &[]));
     send(net.release(1, ip(VIP_V4)));
     send(net.announce(1, ip(VIP_V4)));
     send(Net::open());
@@ -220,6 +221,29 @@ fn a_restarted_controller_keeps_its_addresses() {
             restarted.release(here.index, ip(address)).await.unwrap();
         }
         assert!(!run_ip(&format!("address show dev {HERE}")).contains(VIP_V4));
+    });
+}
+
+#[test]
+fn hundreds_of_addresses_are_claimed_together() {
+    between_namespaces(async |net, here, peer| {
+        let v4 = (0..300_u32).map(|n| IpAddr::from(Ipv4Addr::from_bits(0xc612_0100 + n)));
+        let v6 = (0..300_u16).map(|n| IpAddr::from(Ipv6Addr::new(0x2001, 0xdb8, 1, 0, 0, 0, 1, n)));
+        let addresses: Vec<IpAddr> = v4.chain(v6).collect();
+        let (foreign_v4, foreign_v6) = (addresses[7], addresses[307]);
+        peer.ip(&format!("address add {foreign_v4}/32 dev {THERE}"));
+        peer.ip(&format!("address add {foreign_v6}/128 dev {THERE}"));
+        for what in ["new", "there already"] {
+            let begun = Instant::now();
+            let claims = net.claim_all(here.index, &addresses).await.unwrap();
+            println!("600 addresses, {what}: {:?}", begun.elapsed());
+            assert!(begun.elapsed() < Duration::from_secs(2), "it took {:?}", begun.elapsed());
+            for address in &addresses {
+                let foreign = [foreign_v4, foreign_v6].contains(address);
+                let expected = if foreign { Claim::InUse { by: THERE_MAC } } else { Claim::Ours };
+                assert_eq!(claims[address].as_ref().unwrap(), &expected, "{address}");
+            }
+        }
     });
 }
 

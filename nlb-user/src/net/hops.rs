@@ -75,11 +75,6 @@ pub(super) async fn resolve(rtnl: &Rtnl, addresses: HashSet<IpAddr>) -> HashMap<
         .collect()
 }
 
-/// The route's kind.
-pub(super) async fn route_type(rtnl: &Rtnl, address: IpAddr) -> io::Result<RouteType> {
-    route(rtnl, address).await.map(|route| route.header.kind)
-}
-
 async fn route(rtnl: &Rtnl, address: IpAddr) -> io::Result<RouteMessage> {
     let mut question = RouteMessage::default();
     (question.header.address_family, question.header.destination_prefix_length) =
