@@ -1,5 +1,7 @@
 //! The controller of a node, and everything the command line does.
 
+/// The XDP program and its maps: load, attach, read, write.
+pub mod dataplane;
 /// Desired state: what an operator asks for, checked.
 pub mod model;
 /// Interfaces, next hops, and the addresses claimed for load balancers.
