@@ -1,0 +1,151 @@
+//! Groups and their Maglev tables: one record for each address family of a target group.
+
+use std::{collections::BTreeMap, net::SocketAddr};
+
+use nlb_common::{
+    hash::{self, Secret},
+    layout::{Group, MAX_GROUPS, Name, group_flag},
+    maglev,
+};
+
+use super::{
+    Actual, Inputs, Step,
+    addresses::Front,
+    plan::{PlanError, name},
+    targets::Records,
+};
+use crate::model::{Target, TargetGroup};
+
+/// A target group's part of one address family.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(super) struct GroupKey {
+    /// The target group.
+    pub name: Name,
+    /// Whether its targets are IPv6.
+    pub v6: bool,
+}
+
+impl GroupKey {
+    fn of(group: &Group) -> Self {
+        Self { name: group.name, v6: group.flags & group_flag::IPV6 != 0 }
+    }
+}
+
+/// A group that is to be there.
+pub(super) struct WantedGroup<'a> {
+    pub key: GroupKey,
+    pub index: u32,
+    pub config: &'a TargetGroup,
+    /// Its record as it is.
+    pub old: Option<&'a Group>,
+    /// Registered targets of the family, sorted.
+    pub targets: Vec<Target>,
+}
+
+/// All groups that are to be there: those with targets, those that listeners name, and those whose last targets are
+/// still draining.
+pub(super) fn wanted<'a>(
+    inputs: &Inputs<'a>,
+    actual: &'a Actual,
+    front: &Front,
+    records: &Records<'_>,
+) -> Result<Vec<WantedGroup<'a>>, PlanError> {
+    let mut known: BTreeMap<GroupKey, u32> = BTreeMap::new();
+    for (index, group) in &actual.groups {
+        known.entry(GroupKey::of(group)).or_insert(*index);
+    }
+    let named: std::collections::BTreeSet<GroupKey> = front.listeners.values().map(|(key, _)| *key).collect();
+    let mut wanted = Vec::new();
+    let mut free = (0..MAX_GROUPS as u32).filter(|index| !actual.groups.contains_key(index));
+    for config in &inputs.config.target_groups {
+        for v6 in [false, true] {
+            let key = GroupKey { name: name(&config.name)?, v6 };
+            let mut targets: Vec<Target> = config.targets.iter().filter(|t| t.id.is_ipv6() == v6).copied().collect();
+            targets.sort_unstable();
+            let index = known.get(&key).copied();
+            let draining = index.is_some_and(|index| records.any_draining(index, &targets, inputs.live_targets));
+            if targets.is_empty() && !named.contains(&key) && !draining {
+                continue;
+            }
+            let (needed, advice) = (actual.groups.len() + wanted.len() + 1, "remove groups that are not needed first");
+            let full = PlanError::Capacity {
+                what: "target groups (once for each address family)",
+                needed,
+                max: MAX_GROUPS,
+                advice,
+            };
+            let index = index.or_else(|| free.next()).ok_or(full)?;
+            wanted.push(WantedGroup { key, index, config, old: actual.groups.get(&index), targets });
+        }
+    }
+    Ok(wanted)
+}
+
+/// The steps of one group.
+pub(super) struct GroupSteps {
+    /// Before its targets: the record is there, and says that its table is not what it will be.
+    pub before: Vec<Step>,
+    /// After its targets: the table, and the record that vouches for it.
+    pub after: Vec<Step>,
+}
+
+impl WantedGroup<'_> {
+    /// The steps to a table of these targets (and their indices), sorted.
+    pub fn steps(&self, serving: &[(Target, u32)]) -> GroupSteps {
+        let slots = self.old.map_or(0, |old| old.slots).max(maglev::slots_for(serving.len()));
+        let identities: Vec<String> = serving.iter().map(|(target, _)| identity(target)).collect();
+        let fingerprint =
+            fingerprint(slots, identities.iter().zip(serving).map(|(text, (_, index))| (text.as_str(), *index)));
+        let preserve = if self.config.preserve_client_ip { group_flag::PRESERVE_CLIENT_IP } else { 0 };
+        let family = if self.key.v6 { group_flag::IPV6 } else { 0 };
+        let flags = group_flag::IN_USE | preserve | family;
+        let group = Group { name: self.key.name, flags, slots, fingerprint, _room: [0; 2] };
+
+        let mut steps = GroupSteps { before: Vec::new(), after: Vec::new() };
+        if self.old == Some(&group) {
+            return steps;
+        }
+        if self.old.is_none_or(|old| old.fingerprint != fingerprint) {
+            match self.old {
+                // A controller that dies here leaves a record that no table matches, so that its successor builds it.
+                Some(old) if old.fingerprint != 0 => steps.before.push(unsettled(self.index, old)),
+                Some(_) => {}
+                None => steps.before.extend([Step::SetTable(self.index, Vec::new()), unsettled(self.index, &group)]),
+            }
+            let names: Vec<&[u8]> = identities.iter().map(String::as_bytes).collect();
+            let table = maglev::build(&names, slots).into_iter().map(|position| serving[position as usize].1);
+            steps.after.push(Step::SetTable(self.index, table.collect()));
+        }
+        steps.after.push(Step::SetGroup(self.index, group));
+        steps
+    }
+}
+
+/// Takes the groups away that are not wanted.
+pub(super) fn removals(actual: &Actual, wanted: &BTreeMap<GroupKey, u32>) -> Vec<Step> {
+    let stays = |(index, group): &(&u32, &Group)| wanted.get(&GroupKey::of(group)) == Some(*index);
+    let gone = actual.groups.iter().filter(|group| !stays(group));
+    gone.flat_map(|(index, old)| [unsettled(*index, old), Step::SetTable(*index, Vec::new()), Step::ClearGroup(*index)])
+        .collect()
+}
+
+/// The record of a group whose table is about to change.
+fn unsettled(index: u32, group: &Group) -> Step {
+    Step::SetGroup(index, Group { fingerprint: 0, ..*group })
+}
+
+/// What a target is called in Maglev tables: its address and port, so that every node builds the same one.
+fn identity(target: &Target) -> String {
+    SocketAddr::new(target.id, target.port).to_string()
+}
+
+/// Names a table by what it is built from; never 0.
+fn fingerprint<'t>(slots: u32, targets: impl Iterator<Item = (&'t str, u32)>) -> u64 {
+    let mut bytes = slots.to_le_bytes().to_vec();
+    for (identity, index) in targets {
+        bytes.extend_from_slice(identity.as_bytes());
+        bytes.push(0);
+        bytes.extend_from_slice(&index.to_le_bytes());
+    }
+    hash::bytes(Secret { k0: 3, k1: 0 }, &bytes).max(1)
+}
