@@ -62,3 +62,25 @@ fn abandoned(name: &str) -> bool {
     let pid: String = rest.chars().take_while(char::is_ascii_digit).collect();
     !pid.is_empty() && !Path::new("/proc").join(pid).exists()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_dead_processes_of_ours_made_is_abandoned() {
+        let own = std::process::id();
+        // Process ids end at 4194304 (PID_MAX_LIMIT).
+        assert!(abandoned("nlb-4194305-balancer"));
+        assert!(!abandoned(&format!("nlb-{own}-balancer")));
+        assert!(!abandoned("nlb-demo-balancer"), "kept on purpose");
+        assert!(!abandoned("eth0"));
+    }
+
+    #[test]
+    fn what_was_there_before_is_not_held_against_the_tests() {
+        let of = |things: &[&str]| Leftovers(things.iter().map(|thing| (*thing).to_owned()).collect());
+        assert!(of(&["a"]).since(&of(&["a", "b"])).is_empty());
+        assert_eq!(of(&["a", "c"]).since(&of(&["a"])).to_string(), "c\n");
+    }
+}

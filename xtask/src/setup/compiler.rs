@@ -106,3 +106,16 @@ pub fn download() -> Result<()> {
     rustup.args(["toolchain", "install", DATED, "--profile", "minimal", "--component", "rust-src"]);
     sh::run(&mut rustup).context("rustup could not fetch it")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_of_rustup() {
+        let of = |line| name_and_path(line).map(|(name, path)| (name, path.to_str().unwrap_or("")));
+        assert_eq!(of("nlb-ebpf /usr"), Some(("nlb-ebpf", "/usr")));
+        assert_eq!(of("stable-x86_64 (active, default) /a b/c"), Some(("stable-x86_64", "/a b/c")));
+        assert_eq!(of("no installed toolchains"), None);
+    }
+}
