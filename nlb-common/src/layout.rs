@@ -148,9 +148,19 @@ pub struct Endpoint {
     pub proto: u8,
     /// Zero.
     pub _pad: u8,
+    /// Zero.
+    pub _tail: u32,
 }
 
-plain!(Endpoint: 20);
+plain!(Endpoint: 24);
+
+impl Endpoint {
+    /// From its parts.
+    #[inline(always)]
+    pub const fn new(addr: Addr, port: Be16, proto: u8) -> Self {
+        Self { addr, port, proto, _pad: 0, _tail: 0 }
+    }
+}
 
 /// What happens to new flows at an endpoint of a load balancer.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]

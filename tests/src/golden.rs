@@ -1,0 +1,458 @@
+//! Single packets through the production program, by the kernel's test run (`BPF_PROG_TEST_RUN`).
+//!
+//! There is one [`World`] in a process: the program with maps of its own, smaller than the real ones, in a namespace
+//! where the interfaces exist that packets pretend to come from. Taking it empties it. Every packet sent is judged
+//! whole: action, every byte, every counter and every row.
+
+use std::{
+    collections::BTreeMap,
+    net::{IpAddr, SocketAddr},
+    path::PathBuf,
+    sync::{Mutex, MutexGuard, OnceLock, PoisonError},
+};
+
+use anyhow::{Context as _, Result};
+use aya::{
+    Ebpf, EbpfLoader, Pod,
+    maps::{Array, ArrayOfMaps, HashMap, Map, MapData, PerCpuArray, PerCpuValues, xdp::DevMapHash},
+    programs::{TestRun as _, TestRunOptions, Xdp, XdpMode},
+};
+use nlb_common::{
+    Addr, Be16, Event, Flow, FlowKey, Reason,
+    flow::{Hop, TCP, UDP},
+    hash::Secret,
+    layout::{
+        Endpoint, Group, LAYOUT_VERSION, Listener, Node, PROGRAM, Row, TABLE_FLAGS, Target, Vip, group_flag, map,
+        state, table,
+    },
+    reason,
+};
+
+use crate::{
+    netns::{Netns, veth},
+    packet::{Mac, Packet},
+};
+
+/// What the program tells XDP (linux/bpf.h).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub enum Action {
+    /// `XDP_ABORTED`: a fault of the program.
+    Aborted = 0,
+    /// `XDP_DROP`
+    Drop = 1,
+    /// `XDP_PASS`
+    Pass = 2,
+    /// `XDP_TX`
+    Tx = 3,
+    /// `XDP_REDIRECT`
+    Redirect = 4,
+}
+
+/// Interfaces of the world.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// Where clients are.
+    Clients,
+    /// Where targets are.
+    Targets,
+}
+
+/// The secret of the selection hash.
+pub const SECRET: Secret = Secret { k0: 0x0123_4567_89ab_cdef, k1: 0xfedc_ba98_7654_3210 };
+/// How many entries flow tables have.
+pub const FLOW_ENTRIES: u32 = 64;
+/// How many counters rows there are.
+pub const ROWS: u32 = 64;
+/// What unwritten bytes of the output hold.
+const POISON: u8 = 0xa5;
+
+/// The program, its maps, and where it runs.
+pub struct World {
+    ns: Netns,
+    ebpf: Ebpf,
+    clients: u32,
+    targets: u32,
+    groups: u32,
+    endpoints: u32,
+}
+
+/// The world, empty: no virtual address, no flow. Others wait until it is given back.
+pub fn world() -> MutexGuard<'static, World> {
+    static WORLD: OnceLock<Mutex<World>> = OnceLock::new();
+    let world = WORLD.get_or_init(|| Mutex::new(World::new().unwrap_or_else(|error| panic!("{error:#}"))));
+    let mut world = world.lock().unwrap_or_else(PoisonError::into_inner);
+    world.clear().unwrap_or_else(|error| panic!("{error:#}"));
+    world
+}
+
+/// The production object.
+pub fn object() -> &'static [u8] {
+    static OBJECT: OnceLock<Vec<u8>> = OnceLock::new();
+    OBJECT.get_or_init(|| {
+        let found = std::fs::read_dir(target_dir().join("debug/build")).expect("built").flatten().filter_map(|entry| {
+            let path = entry.path().join("out/nlb");
+            let made = path.metadata().ok().filter(|meta| meta.is_file())?.modified().ok()?;
+            entry.file_name().to_string_lossy().starts_with("nlb-user-").then_some((made, path))
+        });
+        std::fs::read(found.max().expect("built").1).expect("readable")
+    })
+}
+
+impl World {
+    fn new() -> Result<Self> {
+        let ns = Netns::new("golden")?;
+        veth((&ns, "clients"), (&ns, "clients-peer"))?;
+        veth((&ns, "targets"), (&ns, "targets-peer"))?;
+        veth((&ns, "spare"), (&ns, "spare-peer"))?;
+        let (clients, targets) = (ns.index("clients")?, ns.index("targets")?);
+        let mut loader = EbpfLoader::new();
+        for flows in [map::HALF_OPEN, map::TCP_FLOWS, map::UDP_FLOWS] {
+            loader.map_max_entries(flows, FLOW_ENTRIES);
+        }
+        loader.map_max_entries(map::ROWS, ROWS);
+        let mut ebpf = loader.load(object())?;
+        ns.run(|| -> Result<()> {
+            let program: &mut Xdp = ebpf.program_mut(PROGRAM).context("no program")?.try_into()?;
+            program.load()?;
+            // While a program is attached nowhere, each test run pays milliseconds for making its dispatcher.
+            program.attach("spare", XdpMode::Skb)?;
+            let mut devices = DevMapHash::try_from(ebpf.map_mut(map::DEVICES).context("no devices")?)?;
+            for index in [clients, targets] {
+                devices.insert(index, index, None, 0)?;
+            }
+            Ok(())
+        })?;
+        Ok(Self { ns, ebpf, clients, targets, groups: 0, endpoints: 0 })
+    }
+
+    fn clear(&mut self) -> Result<()> {
+        for flows in [map::HALF_OPEN, map::TCP_FLOWS, map::UDP_FLOWS] {
+            empty::<FlowKey, Flow>(self.map(flows))?;
+        }
+        empty::<Addr, Vip>(self.map(map::VIPS))?;
+        empty::<Endpoint, Listener>(self.map(map::LISTENERS))?;
+        empty::<Endpoint, u32>(self.map(map::BACKENDS))?;
+        for index in 0..self.groups {
+            self.put(map::GROUPS, index, Group::default());
+        }
+        for index in 0..self.endpoints {
+            self.put(map::TARGETS, index, Target::default());
+        }
+        for word in 0..(65536 / 64) {
+            self.put(map::PORTS, word, 0_u64);
+        }
+        (self.groups, self.endpoints) = (0, 0);
+        self.put(map::NODE, 0, Node { layout: LAYOUT_VERSION, _pad: 0, secret: SECRET });
+        Ok(())
+    }
+
+    fn map(&mut self, name: &str) -> &mut Map {
+        self.ebpf.map_mut(name).unwrap_or_else(|| panic!("no map {name}"))
+    }
+
+    fn put<V: Pod>(&mut self, name: &str, index: u32, value: V) {
+        let mut array = Array::<_, V>::try_from(self.map(name)).expect("an array of this type");
+        array.set(index, value, 0).expect("within bounds");
+    }
+
+    fn insert<K: Pod, V: Pod>(&mut self, name: &str, key: K, value: V) {
+        let mut hash = HashMap::<_, K, V>::try_from(self.map(name)).expect("a hash of these types");
+        hash.insert(key, value, 0).expect("room for an entry");
+    }
+
+    /// Index of an interface.
+    pub const fn index(&self, side: Side) -> u32 {
+        match side {
+            Side::Clients => self.clients,
+            Side::Targets => self.targets,
+        }
+    }
+
+    /// Adds a virtual address.
+    pub fn vip(&mut self, addr: IpAddr, row: u32) {
+        let load_balancer = nlb_common::layout::Name::new("golden").expect("short");
+        self.insert(map::VIPS, Addr::from(addr), Vip { load_balancer, row, _pad: 0 });
+    }
+
+    /// Adds a target group without targets; returns its index.
+    pub fn group(&mut self, preserve_client_ip: bool) -> u32 {
+        let preserve = if preserve_client_ip { group_flag::PRESERVE_CLIENT_IP } else { 0 };
+        let group = Group { flags: group_flag::IN_USE | preserve, ..Group::default() };
+        self.put(map::GROUPS, self.groups, group);
+        self.table(self.groups, &[]);
+        self.groups += 1;
+        self.groups - 1
+    }
+
+    /// Adds a listener for `proto` at an address and port.
+    pub fn listener(&mut self, at: SocketAddr, proto: u8, group: u32, row: u32, idle_s: u16) {
+        self.insert(map::LISTENERS, endpoint(at, proto), Listener { group, row, idle_s, _pad: [0; 6] });
+    }
+
+    /// Adds a target, serving, in generation 1; returns its index. It is in no table yet.
+    pub fn target(&mut self, group: u32, at: SocketAddr, row: u32, hop: Hop) -> u32 {
+        let index = self.endpoints;
+        self.endpoints += 1;
+        let (addr, port) = (Addr::from(at.ip()), Be16::new(at.port()));
+        let fresh = Target { addr, port, state: state::SERVING, generation: 1, group, row, hop, ..Target::default() };
+        self.put(map::TARGETS, index, fresh);
+        for proto in [TCP, UDP] {
+            self.insert(map::BACKENDS, endpoint(at, proto), index);
+        }
+        index
+    }
+
+    /// Changes a target.
+    pub fn change(&mut self, index: u32, change: impl FnOnce(&mut Target)) {
+        let array = Array::<_, Target>::try_from(self.map(map::TARGETS)).expect("an array of targets");
+        let mut target = array.get(&index, 0).expect("within bounds");
+        change(&mut target);
+        self.put(map::TARGETS, index, target);
+    }
+
+    /// Gives a group its slots.
+    pub fn table(&mut self, group: u32, slots: &[u32]) {
+        let mut inner = Array::<MapData, u32>::create(slots.len() as u32 + 1, TABLE_FLAGS).expect("an array");
+        inner.set(table::SLOTS, slots.len() as u32, 0).expect("the first element");
+        for (at, target) in slots.iter().enumerate() {
+            inner.set(table::FIRST + at as u32, *target, 0).expect("within bounds");
+        }
+        let mut tables =
+            ArrayOfMaps::<_, Array<MapData, u32>>::try_from(self.map(map::TABLES)).expect("an array of arrays");
+        tables.set(group, &inner, 0).expect("within bounds");
+    }
+
+    /// Marks source ports as the host's own, or not.
+    pub fn host_ports(&mut self, mut in_use: impl FnMut(u16) -> bool) {
+        for word in 0..(65536 / 64) {
+            let bits = (0..64).filter(|bit| in_use((word * 64 + bit) as u16)).fold(0_u64, |bits, bit| bits | 1 << bit);
+            self.put(map::PORTS, word, bits);
+        }
+    }
+
+    /// A flow entry.
+    pub fn flow(&mut self, name: &str, key: &FlowKey) -> Option<Flow> {
+        let hash = HashMap::<_, FlowKey, Flow>::try_from(self.map(name)).expect("a flow table");
+        hash.get(key, 0).ok()
+    }
+
+    /// Writes a flow entry.
+    pub fn put_flow(&mut self, name: &str, key: FlowKey, flow: Flow) {
+        self.insert(name, key, flow);
+    }
+
+    /// Removes a flow entry that is there.
+    pub fn remove_flow(&mut self, name: &str, key: &FlowKey) {
+        let mut hash = HashMap::<_, FlowKey, Flow>::try_from(self.map(name)).expect("a flow table");
+        hash.remove(key).expect("the entry was there");
+    }
+
+    /// Changes a flow entry that is there.
+    pub fn change_flow(&mut self, name: &str, key: &FlowKey, change: impl FnOnce(&mut Flow)) {
+        let mut flow = self.flow(name, key).unwrap_or_else(|| panic!("no flow {key:?} in {name}"));
+        change(&mut flow);
+        self.put_flow(name, *key, flow);
+    }
+
+    /// All flow entries of a table.
+    pub fn flows(&mut self, name: &str) -> Vec<(FlowKey, Flow)> {
+        let hash = HashMap::<_, FlowKey, Flow>::try_from(self.map(name)).expect("a flow table");
+        hash.iter().collect::<Result<_, _>>().expect("nobody else changes it")
+    }
+
+    fn counters(&mut self) -> Vec<u64> {
+        let array = PerCpuArray::<_, u64>::try_from(self.map(map::COUNTERS)).expect("counters");
+        let sum = |number: usize| array.get(&(number as u32), 0).map(|values| values.iter().sum());
+        (0..reason::COUNTERS).map(sum).collect::<Result<_, _>>().expect("within bounds")
+    }
+
+    fn rows(&mut self) -> Vec<Row> {
+        let array = PerCpuArray::<_, Row>::try_from(self.map(map::ROWS)).expect("rows");
+        let add = |values: PerCpuValues<Row>| {
+            values.iter().fold(Row::default(), |mut sum, row| {
+                sum += *row;
+                sum
+            })
+        };
+        (0..ROWS).map(|row| array.get(&row, 0).map(add)).collect::<Result<_, _>>().expect("within bounds")
+    }
+
+    /// Runs one frame and tells all that came of it.
+    pub fn send(&mut self, from: Side, frame: &[u8]) -> Seen {
+        let (counters, rows) = (self.counters(), self.rows());
+        // struct xdp_md: data, data_end, data_meta, ingress_ifindex, rx_queue_index, egress_ifindex.
+        let context = [0, frame.len() as u32, 0, self.index(from), 0, 0];
+        let mut out = vec![POISON; 4096];
+        let program: &Xdp = self.ebpf.program(PROGRAM).expect("loaded").try_into().expect("an XDP program");
+        let options = TestRunOptions {
+            data_in: Some(frame),
+            data_out: Some(&mut out),
+            ctx_in: Some(bytemuck::bytes_of(&context)),
+            ..TestRunOptions::new()
+        };
+        let done = self.ns.run(|| program.test_run(options)).expect("the kernel runs the packet");
+        let (len, action) = (done.data_size_out as usize, done.return_value);
+        assert!(out[len..].iter().all(|byte| *byte == POISON), "bytes behind the packet were written");
+        out.truncate(len);
+        let counters: BTreeMap<u8, u64> = (0..=255)
+            .zip(self.counters().iter().zip(counters))
+            .filter_map(|(number, (now, before))| (*now != before).then_some((number, now - before)))
+            .collect();
+        let rows = (0..)
+            .zip(self.rows().iter().zip(rows))
+            .filter_map(|(index, (now, before))| (*now != before).then(|| (index, minus(now, &before))))
+            .collect();
+        let action = match action {
+            0 => Action::Aborted,
+            1 => Action::Drop,
+            2 => Action::Pass,
+            3 => Action::Tx,
+            4 => Action::Redirect,
+            other => panic!("the program returned {other}"),
+        };
+        let seen = Seen { from, sent: frame.to_vec(), action, packet: out, counters, rows };
+        let ends: u64 = seen.counters.range(..Event::FIRST).map(|(_, count)| count).sum();
+        assert_eq!(ends, 1, "one packet ends for one reason: {}", seen.describe());
+        seen
+    }
+
+    /// Sends a packet of which the outcome is the state to test next: it must be forwarded for this reason.
+    pub fn given(&mut self, from: Side, packet: &Packet, reason: Reason) {
+        let seen = self.send(from, &packet.bytes());
+        assert_eq!(seen.reason(), Some(reason), "{}", seen.describe());
+    }
+}
+
+fn endpoint(at: SocketAddr, proto: u8) -> Endpoint {
+    Endpoint { addr: at.ip().into(), port: Be16::new(at.port()), proto, _pad: 0 }
+}
+
+/// The key of a packet's flow.
+pub fn key(src: SocketAddr, dst: SocketAddr, proto: u8) -> FlowKey {
+    FlowKey {
+        src: src.ip().into(),
+        dst: dst.ip().into(),
+        src_port: Be16::new(src.port()),
+        dst_port: Be16::new(dst.port()),
+        proto,
+        _pad: 0,
+        _tail: 0,
+    }
+}
+
+/// A way out: interface, neighbour, own address.
+pub const fn hop(ifindex: u32, dst_mac: Mac, src_mac: Mac) -> Hop {
+    Hop { ifindex, dst_mac, src_mac }
+}
+
+fn empty<K: Pod, V: Pod>(map: &mut Map) -> Result<()> {
+    let mut hash = HashMap::<_, K, V>::try_from(map)?;
+    let keys = hash.keys().collect::<Result<Vec<_>, _>>()?;
+    keys.iter().try_for_each(|key| hash.remove(key))?;
+    Ok(())
+}
+
+fn minus(now: &Row, before: &Row) -> Row {
+    let (now, before): ([u64; 8], [u64; 8]) = (bytemuck::cast(*now), bytemuck::cast(*before));
+    bytemuck::cast(std::array::from_fn::<u64, 8, _>(|field| now[field] - before[field]))
+}
+
+/// What came of a packet.
+#[derive(Clone, Debug)]
+pub struct Seen {
+    from: Side,
+    sent: Vec<u8>,
+    /// What XDP was told.
+    pub action: Action,
+    /// The frame afterwards.
+    pub packet: Vec<u8>,
+    /// Counters that changed, by number.
+    pub counters: BTreeMap<u8, u64>,
+    /// Rows that changed.
+    pub rows: BTreeMap<u32, Row>,
+}
+
+/// What is to come of a packet.
+#[derive(Clone, Debug)]
+pub struct Expected<'a> {
+    /// What XDP is told.
+    pub action: Action,
+    /// The frame afterwards.
+    pub packet: Vec<u8>,
+    /// Why.
+    pub reason: Reason,
+    /// What happened on the way, each once.
+    pub events: &'a [Event],
+    /// Rows that change.
+    pub rows: &'a [(u32, Row)],
+}
+
+impl Seen {
+    /// Why the packet ended so.
+    pub fn reason(&self) -> Option<Reason> {
+        Reason::ALL.iter().copied().find(|reason| self.counters.contains_key(&reason.number()))
+    }
+
+    /// Compares everything. A difference is shown, and written as a capture to `target/golden-failures`.
+    #[track_caller]
+    pub fn check(&self, name: &str, expected: &Expected<'_>) {
+        let mut counters: BTreeMap<u8, u64> = [(expected.reason.number(), 1)].into();
+        for event in expected.events {
+            *counters.entry(event.number()).or_default() += 1;
+        }
+        let rows: BTreeMap<u32, Row> = expected.rows.iter().copied().collect();
+        let same = self.action == expected.action
+            && self.packet == expected.packet
+            && self.counters == counters
+            && self.rows == rows;
+        if same {
+            return;
+        }
+        let file = self.write_capture(name, &expected.packet);
+        panic!(
+            "{name}\nexpected {:?} {:?} {:?}\nrows {rows:?}\npacket {}\nseen     {}\ncapture: {file}",
+            expected.action,
+            expected.reason,
+            expected.events,
+            hex(&expected.packet),
+            self.describe(),
+        );
+    }
+
+    /// As text.
+    pub fn describe(&self) -> String {
+        let label = |number: &u8| {
+            let reason = Reason::ALL.iter().find(|reason| reason.number() == *number).map(|reason| reason.label());
+            let event = Event::ALL.iter().find(|event| event.number() == *number).map(|event| event.label());
+            reason.or(event).unwrap_or("?")
+        };
+        let counters: Vec<_> = self.counters.iter().map(|(number, count)| (label(number), count)).collect();
+        format!("{:?} {counters:?}\nrows {:?}\npacket {}", self.action, self.rows, hex(&self.packet))
+    }
+
+    /// Three frames: what was sent, what came out, what was expected.
+    fn write_capture(&self, name: &str, expected: &[u8]) -> String {
+        let file: String = name.chars().map(|c| if c.is_alphanumeric() { c } else { '-' }).collect();
+        let path = target_dir().join("golden-failures").join(format!("{file}-{:?}.pcap", self.from));
+        // A classic capture file: microseconds, version 2.4, Ethernet.
+        let mut bytes: Vec<u8> = [0xa1b2_c3d4_u32, 0x0004_0002, 0, 0, 65535, 1].map(u32::to_ne_bytes).concat();
+        for (second, frame) in (0_u32..).zip([&self.sent[..], &self.packet, expected]) {
+            let len = frame.len() as u32;
+            bytes.extend([second, 0, len, len].map(u32::to_ne_bytes).concat());
+            bytes.extend_from_slice(frame);
+        }
+        let written = path.parent().map_or(Ok(()), std::fs::create_dir_all).and_then(|()| std::fs::write(&path, bytes));
+        written.map_or_else(|error| format!("not written: {error}"), |()| path.display().to_string())
+    }
+}
+
+/// Cargo's target directory, found from the running executable.
+fn target_dir() -> PathBuf {
+    let own = std::env::current_exe().unwrap_or_default();
+    own.ancestors().find(|dir| dir.ends_with("target")).map_or_else(std::env::temp_dir, PathBuf::from)
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.chunks(16).map(|line| line.iter().map(|byte| format!("{byte:02x}")).collect::<String>() + " ").collect()
+}

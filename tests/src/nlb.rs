@@ -1,0 +1,285 @@
+//! The real `nlb`, run in the balancer's namespace.
+
+use std::{
+    fs::File,
+    net::{IpAddr, SocketAddr},
+    path::{Path, PathBuf},
+    process::{Command, Output, Stdio},
+    time::Duration,
+};
+
+use anyhow::{Context as _, Result, bail, ensure};
+use nix::{sys::signal::Signal, unistd::Pid};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::{
+    netns::{BPFFS, Netns, Process},
+    topology::Topology,
+    wait_for,
+};
+
+/// How long the controller may take to begin or to end.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// The `nlb` of the same build as the running executable.
+pub fn binary() -> Result<PathBuf> {
+    let own = std::env::current_exe()?;
+    let dirs = own.ancestors().skip(1).take(2);
+    let found = dirs.map(|dir| dir.join("nlb")).find(|path| path.is_file());
+    found.with_context(|| format!("no nlb next to {}: run `cargo build --package nlb-user` first", own.display()))
+}
+
+/// How to run it.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The executable; that of the same build if `None`.
+    pub binary: Option<PathBuf>,
+    /// The BPF file system's directory for pins. The default is inside an anonymous namespace's own.
+    pub bpffs: PathBuf,
+    /// `--iface`.
+    pub interfaces: String,
+    /// Flow table size (`max_flows`).
+    pub max_flows: u32,
+    /// More arguments of `nlb run`.
+    pub args: Vec<String>,
+    /// Environment of the controller.
+    pub env: Vec<(String, String)>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            binary: None,
+            bpffs: Path::new(BPFFS).join("nlb"),
+            interfaces: "eth0".to_owned(),
+            max_flows: 65536,
+            args: Vec::new(),
+            env: vec![("NLB_TEST_MIN_IDLE".to_owned(), "1".to_owned())],
+        }
+    }
+}
+
+/// A node: the configuration and state of one `nlb`, and its controller while it runs.
+#[derive(Debug)]
+pub struct Nlb<'a> {
+    ns: &'a Netns,
+    /// Where its files are.
+    pub dir: TempDir,
+    binary: PathBuf,
+    options: Options,
+    controller: Option<Process>,
+    starts: usize,
+}
+
+impl<'a> Nlb<'a> {
+    /// Writes the configuration; starts nothing.
+    pub fn prepare(ns: &'a Netns, options: Options) -> Result<Self> {
+        let dir = tempfile::Builder::new().prefix(&format!("nlb-{}-", std::process::id())).tempdir()?;
+        let binary = options.binary.clone().map_or_else(binary, Ok)?;
+        let nlb = Self { ns, dir, binary, options, controller: None, starts: 0 };
+        nlb.write_node_toml(&nlb.options.bpffs)?;
+        Ok(nlb)
+    }
+
+    /// Starts the controller on the balancer of a network, with an empty configuration.
+    pub fn start(network: &'a Topology) -> Result<Self> {
+        let options = Options { interfaces: network.interfaces().to_owned(), ..Options::default() };
+        let mut nlb = Self::prepare(&network.balancer.ns, options)?;
+        nlb.run()?;
+        Ok(nlb)
+    }
+
+    /// Writes node.toml with this directory for pins.
+    pub fn write_node_toml(&self, bpffs: &Path) -> Result<()> {
+        let (dir, max_flows) = (self.dir.path().display(), self.options.max_flows);
+        let text = format!(
+            "zone = \"test-1a\"\nbpffs = \"{}\"\nsocket = \"{dir}/nlb.sock\"\nstate_dir = \"{dir}/state\"\n\
+             max_flows = {max_flows}\n",
+            bpffs.display()
+        );
+        Ok(std::fs::write(self.path("node.toml"), text)?)
+    }
+
+    /// A file of the node.
+    pub fn path(&self, file: &str) -> PathBuf {
+        self.dir.path().join(file)
+    }
+
+    /// The command that runs the controller.
+    pub fn run_command(&self) -> Command {
+        let mut command = self.ns.command(&self.binary);
+        command.args(["run", "--iface", &self.options.interfaces, "--config"]).arg(self.path("node.toml"));
+        command.args(&self.options.args).envs(self.options.env.iter().cloned());
+        command.env("RUST_BACKTRACE", "1").stdin(Stdio::null());
+        command
+    }
+
+    /// Starts the controller and waits until it answers.
+    pub fn run(&mut self) -> Result<()> {
+        self.starts += 1;
+        let log = File::options().create(true).append(true).open(self.path("log"))?;
+        let mut command = self.run_command();
+        command.stdout(log.try_clone()?).stderr(log);
+        let child = command.spawn().with_context(|| format!("can't run {}", self.binary.display()))?;
+        self.controller = Some(Process(child));
+        wait_for("the controller to answer", PATIENCE, || {
+            if let Some(status) = self.ended()? {
+                bail!("the controller ended with {status}:\n{}", self.log());
+            }
+            Ok(std::os::unix::net::UnixStream::connect(self.path("nlb.sock")).is_ok())
+        })
+    }
+
+    /// The controller's exit status, if it has ended.
+    pub fn ended(&mut self) -> Result<Option<std::process::ExitStatus>> {
+        match &mut self.controller {
+            Some(controller) => Ok(controller.0.try_wait()?),
+            None => Ok(None),
+        }
+    }
+
+    /// The controller's process id, while it runs.
+    pub fn pid(&self) -> Option<u32> {
+        self.controller.as_ref().map(|controller| controller.0.id())
+    }
+
+    /// Kills the controller: no last words.
+    pub fn kill_9(&mut self) {
+        self.controller = None;
+    }
+
+    /// Sends the controller a signal.
+    pub fn signal(&self, signal: Signal) -> Result<()> {
+        let pid = self.pid().context("the controller is not running")?;
+        Ok(nix::sys::signal::kill(Pid::from_raw(pid as i32), signal)?)
+    }
+
+    /// Ends the controller by SIGTERM and returns its exit status.
+    pub fn terminate(&mut self) -> Result<std::process::ExitStatus> {
+        self.signal(Signal::SIGTERM)?;
+        wait_for("the controller to end", PATIENCE, || Ok(self.ended()?.is_some()))?;
+        let status = self.ended()?.context("it has ended")?;
+        self.controller = None;
+        Ok(status)
+    }
+
+    /// What the controllers of this node have printed so far.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.path("log")).unwrap_or_default()
+    }
+
+    /// Runs a command of the command line to its end.
+    pub fn output(&self, args: &[&str]) -> Result<Output> {
+        let mut command = self.ns.command(&self.binary);
+        command.args(args).arg("--config").arg(self.path("node.toml")).stdin(Stdio::null());
+        command.envs(self.options.env.iter().cloned());
+        command.output().with_context(|| format!("can't run {}", self.binary.display()))
+    }
+
+    /// Runs a command that must succeed and returns what it printed.
+    pub fn cli(&self, args: &[&str]) -> Result<String> {
+        let done = self.output(args)?;
+        let (out, err) = (String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr));
+        ensure!(done.status.success(), "nlb {}: {}\n{out}{err}", args.join(" "), done.status);
+        Ok(out.into_owned())
+    }
+
+    /// As [`Self::cli`], with `--output json`.
+    pub fn json(&self, args: &[&str]) -> Result<Value> {
+        let text = self.cli(&[args, &["--output", "json"]].concat())?;
+        serde_json::from_str(&text).with_context(|| format!("nlb {} printed no JSON:\n{text}", args.join(" ")))
+    }
+
+    /// Applies a configuration.
+    pub fn apply(&self, config: &Value) -> Result<String> {
+        let file = self.path("lb.json");
+        std::fs::write(&file, serde_json::to_string_pretty(config)?)?;
+        self.cli(&["apply", "-f", &file.display().to_string()])
+    }
+}
+
+impl Drop for Nlb<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("--- log of nlb in {}\n{}---", self.ns.name(), self.log());
+        }
+    }
+}
+
+/// One load balancer and its target group, in the shape of lb.json. [`Self::json`] makes it.
+#[derive(Clone, Debug)]
+pub struct Service {
+    /// Name of load balancer and target group.
+    pub name: String,
+    /// Virtual addresses.
+    pub addresses: Vec<IpAddr>,
+    /// `TCP`, `UDP` or `TCP_UDP`.
+    pub protocol: &'static str,
+    /// Port of the listener.
+    pub port: u16,
+    /// Targets.
+    pub targets: Vec<SocketAddr>,
+    /// `preserve_client_ip.enabled`.
+    pub preserve_client_ip: bool,
+    /// `tcp.idle_timeout.seconds` of the listener, if not the default.
+    pub idle_s: Option<u32>,
+}
+
+impl Service {
+    /// A service at `addresses`, on all targets of the network, both families, at the same port.
+    pub fn new(network: &Topology, name: &str, protocol: &'static str, addresses: &[IpAddr], port: u16) -> Self {
+        let families = addresses.iter().map(IpAddr::is_ipv4).collect::<std::collections::BTreeSet<_>>();
+        let all = network.targets.iter().flat_map(|target| target.addrs());
+        let targets = all.filter(|addr| families.contains(&addr.is_ipv4())).map(|addr| SocketAddr::new(addr, port));
+        Self {
+            name: name.to_owned(),
+            addresses: addresses.to_vec(),
+            protocol,
+            port,
+            targets: targets.collect(),
+            preserve_client_ip: true,
+            idle_s: None,
+        }
+    }
+
+    /// With or without client IP preservation.
+    pub const fn preserving(mut self, preserve: bool) -> Self {
+        self.preserve_client_ip = preserve;
+        self
+    }
+
+    /// With an idle timeout.
+    pub const fn idle(mut self, seconds: u32) -> Self {
+        self.idle_s = Some(seconds);
+        self
+    }
+
+    /// The configuration file of these services.
+    pub fn json(services: &[Self]) -> Value {
+        json!({
+            "load_balancers": services.iter().map(Self::load_balancer).collect::<Vec<_>>(),
+            "target_groups": services.iter().map(Self::target_group).collect::<Vec<_>>(),
+        })
+    }
+
+    fn load_balancer(&self) -> Value {
+        let mut listener = json!({ "protocol": self.protocol, "port": self.port, "target_group": self.name });
+        if let Some(idle) = self.idle_s {
+            listener["attributes"] = json!({ "tcp.idle_timeout.seconds": idle.to_string() });
+        }
+        json!({ "name": self.name, "addresses": self.addresses, "listeners": [listener] })
+    }
+
+    fn target_group(&self) -> Value {
+        let target = |addr: &SocketAddr| json!({ "id": addr.ip(), "port": addr.port() });
+        json!({
+            "name": self.name,
+            "protocol": self.protocol,
+            "port": self.port,
+            "target_type": "ip",
+            "attributes": { "preserve_client_ip.enabled": self.preserve_client_ip.to_string() },
+            "targets": self.targets.iter().map(target).collect::<Vec<_>>(),
+        })
+    }
+}

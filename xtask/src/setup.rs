@@ -1,0 +1,90 @@
+//! `cargo xtask setup`: finds what the project needs, installs what is missing, and says what it does.
+//!
+//! Three things: a compiler that can build `core` for BPF, a linker for BPF, and the programs that tests and the demo
+//! run. What is found is used as it is; the second time, nothing is left to do.
+
+mod compiler;
+mod linker;
+mod packages;
+
+use std::io::Write as _;
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::sh;
+use compiler::Compiler;
+
+/// The subcommand: says what there is, too.
+pub fn report() -> Result<()> {
+    complete()?;
+    let mut about = String::new();
+    if let Compiler::Ready(what) = compiler::find() {
+        about += &format!("compiler  {what}\n");
+    }
+    if let Ok(what) = linker::find() {
+        about += &format!("linker    {what}\n");
+    }
+    about += &format!("programs  {}\n", packages::TOOLS.map(|tool| tool.program).join(", "));
+    for (program, part) in [("cargo-clippy", "clippy"), ("cargo-fmt", "rustfmt")] {
+        if sh::find(program).is_none() {
+            about += &format!("missing   {part}, which only `cargo xtask ci` needs: rustup component add {part}\n");
+        }
+    }
+    std::io::stdout().write_all(about.as_bytes()).context("cannot write")?;
+    Ok(())
+}
+
+/// What every other subcommand calls: silent if nothing is missing.
+pub fn ensure() -> Result<()> {
+    complete()
+}
+
+fn complete() -> Result<()> {
+    let mut wanted = packages::missing();
+    let linker = linker::find();
+    if linker.is_err() && !linker::llvm_is_there() {
+        wanted.extend(linker::PACKAGES);
+    }
+    let compiler = compiler::find();
+    let mut rustup_must_download = false;
+    if matches!(compiler, Compiler::Missing) {
+        packages::refresh_if_never_done()?;
+        match compiler::PACKAGES.iter().all(|package| packages::offered(package)) {
+            true => wanted.extend(compiler::PACKAGES),
+            false => rustup_must_download = true,
+        }
+    }
+    if !wanted.is_empty() {
+        packages::install(&wanted)?;
+        let still = packages::missing();
+        if !still.is_empty() {
+            bail!("{} is installed, but its program is not in PATH", still.join(" "));
+        }
+    }
+    if rustup_must_download {
+        compiler::download()?;
+    }
+    match compiler::find() {
+        Compiler::Ready(_) => {}
+        Compiler::Linkable(sysroot) => compiler::link(&sysroot)?,
+        Compiler::Missing => bail!(
+            "no compiler for the XDP program: it takes rustc 1.95 or newer with `rust-src` of the same version, and an \
+             LLVM no newer than {}; with rustup: rustup toolchain install {} --component rust-src",
+            linker::LLVM,
+            compiler::DATED
+        ),
+    }
+    match linker {
+        Ok(_) => Ok(()),
+        Err(why) => linker::install(&why),
+    }
+}
+
+/// The triple of this machine, as rustc names it.
+pub fn host_triple() -> Result<String> {
+    let version = sh::quiet("rustc", ["-vV"]).unwrap_or_default();
+    match version.lines().find_map(|line| line.strip_prefix("host: ")) {
+        Some(triple) => Ok(triple.to_owned()),
+        None => bail!("`rustc -vV` does not name the host"),
+    }
+}

@@ -1,0 +1,44 @@
+//! `cargo xtask test`: the README's second command.
+
+use anyhow::{Result, bail};
+
+use crate::{build, leftovers::Leftovers, setup, sh};
+
+/// Which tests.
+#[derive(clap::Args, Default)]
+pub struct Args {
+    /// Also those that take minutes
+    #[arg(long)]
+    long: bool,
+    /// Only tests with this in their name
+    filter: Option<String>,
+}
+
+/// Builds, runs the tests of the whole workspace, and looks whether they cleaned up.
+pub fn run(args: &Args) -> Result<()> {
+    setup::ensure()?;
+    let root = sh::is_root();
+    if !root && !sh::sudo_works() {
+        bail!(
+            "the kernel tests load BPF programs and make network namespaces, which needs root: run this as root, or \
+             allow sudo without a password. Tests that need no root: cargo test -p nlb-common -p nlb-user"
+        );
+    }
+    build::cargo_build(false, &["--package", "nlb-user", "--package", "nlb-tests"])?;
+
+    let before = Leftovers::find();
+    let mut cargo = sh::cargo();
+    cargo.args(["test", "--workspace", "--exclude", "nlb-ebpf", "--features", "nlb-common/user"]);
+    cargo.args(&args.filter).arg("--").args(args.long.then_some("--include-ignored"));
+    if !root {
+        // Only the test binaries become root; what cargo builds stays the user's.
+        cargo
+            .env(format!("CARGO_TARGET_{}_RUNNER", setup::host_triple()?.replace('-', "_").to_uppercase()), "sudo -nE");
+    }
+    let done = sh::run(&mut cargo);
+    let left = Leftovers::find().since(&before);
+    if !left.is_empty() {
+        bail!("the tests left something behind:\n{left}");
+    }
+    done
+}
