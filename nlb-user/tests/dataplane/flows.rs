@@ -52,14 +52,7 @@ impl Writer {
 pub fn flow(number: u32, proto: u8) -> (FlowKey, Flow) {
     let [_, a, b, c] = number.to_be_bytes();
     let src = Addr::v4([10, a, b, c]);
-    let key = FlowKey {
-        src,
-        dst: Addr::v4([198, 18, 0, 10]),
-        src_port: Be16::new(40_000),
-        dst_port: Be16::new(80),
-        proto,
-        _pad: [0; 3],
-    };
+    let key = FlowKey::new(src, Addr::v4([198, 18, 0, 10]), Be16::new(40_000), Be16::new(80), proto);
     let to = FlowKey { dst: Addr::v4([10, 200, 0, (number % 4) as u8]), dst_port: Be16::new(8080), ..key };
     (key, Flow { target: number % 4, idle_s: 350, stamp: 1, ..Flow::rewriting(&key, &to) })
 }
@@ -160,7 +153,7 @@ fn the_flows_of_a_listener_are_ended_and_no_others() {
         for (number, (writer, proto)) in (0..).zip(&mut writers) {
             writer.flow(number, *proto, |_| {});
         }
-        let endpoint = Endpoint { addr: Addr::v4([198, 18, 0, 10]), port: Be16::new(80), proto: TCP, _pad: 0 };
+        let endpoint = Endpoint::new(Addr::v4([198, 18, 0, 10]), Be16::new(80), TCP);
         let flows = FlowTables::open(&pins).unwrap();
         assert_eq!(flows.end_all(&endpoint, Reason::ResetTerminated).unwrap(), 2);
         assert_eq!(dataplane.flows().end_all(&endpoint, Reason::ResetTerminated).unwrap(), 0);

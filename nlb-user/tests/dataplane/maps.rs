@@ -17,7 +17,7 @@ use nlb_user::{
 use crate::sandbox::{Sandbox, ifindex};
 
 fn endpoint(last: u8, port: u16) -> Endpoint {
-    Endpoint { addr: Addr::v4([198, 18, 0, last]), port: Be16::new(port), proto: TCP, _pad: 0 }
+    Endpoint::new(Addr::v4([198, 18, 0, last]), Be16::new(port), TCP)
 }
 
 fn target(number: u32, group: u32, hop: Hop) -> Target {
