@@ -313,11 +313,13 @@ impl World {
         let (counters_now, rows_now) = (self.counters(), self.rows());
         let counters: BTreeMap<u8, u64> = (0..=255)
             .zip(counters_now.iter().zip(&self.counters))
-            .filter_map(|(number, (now, before))| (now != before).then(|| (number, now - before)))
+            .map(|(number, (now, before))| (number, now - before))
+            .filter(|(_, grown)| *grown != 0)
             .collect();
         let rows = (0..)
             .zip(rows_now.iter().zip(&self.rows))
-            .filter_map(|(index, (now, before))| (now != before).then(|| (index, minus(now, before))))
+            .filter(|(_, (now, before))| now != before)
+            .map(|(index, (now, before))| (index, minus(now, before)))
             .collect();
         (self.counters, self.rows) = (counters_now, rows_now);
         let action = match action {

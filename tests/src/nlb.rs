@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeMap,
     fs::File,
+    io::Read,
     net::{IpAddr, SocketAddr},
     path::{Path, PathBuf},
     process::{Command, Output, Stdio},
@@ -194,6 +195,16 @@ impl<'a> Nlb<'a> {
         command
     }
 
+    /// Gives the controllers started from now on these arguments, too.
+    pub fn add_args(&mut self, args: &[&str]) {
+        self.options.args.extend(args.iter().map(|arg| (*arg).to_owned()));
+    }
+
+    /// The namespace it runs in.
+    pub const fn ns(&self) -> &Netns {
+        self.ns
+    }
+
     /// Starts the controller and waits until it answers.
     pub fn run(&mut self) -> Result<()> {
         let log = File::options().create(true).append(true).open(self.path("log"))?;
@@ -247,12 +258,17 @@ impl<'a> Nlb<'a> {
         std::fs::read_to_string(self.path("log")).unwrap_or_default()
     }
 
+    /// A command of the command line.
+    pub fn cli_command(&self, args: &[&str]) -> Command {
+        let mut command = self.ns.command(&self.binary);
+        command.args(args).arg("--config").arg(self.path("node.toml"));
+        command.envs(self.options.env.iter().cloned());
+        command
+    }
+
     /// Runs a command of the command line to its end.
     pub fn output(&self, args: &[&str]) -> Result<Output> {
-        let mut command = self.ns.command(&self.binary);
-        command.args(args).arg("--config").arg(self.path("node.toml")).stdin(Stdio::null());
-        command.envs(self.options.env.iter().cloned());
-        command.output().with_context(|| format!("can't run {}", self.binary.display()))
+        output_within(&mut self.cli_command(args), PATIENCE)
     }
 
     /// Runs a command that must succeed and returns what it printed.
@@ -283,6 +299,33 @@ impl Drop for Nlb<'_> {
             eprintln!("--- log of nlb in {}\n{}---", self.ns.name(), self.log());
         }
     }
+}
+
+/// Runs a command to its end, which must come within `limit`.
+pub fn output_within(command: &mut Command, limit: Duration) -> Result<Output> {
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut process = Process(command.spawn().with_context(|| format!("can't run {:?}", command.get_program()))?);
+    // Pipes are read from the beginning: a full one would stop the child.
+    let read = |stream: Option<Box<dyn Read + Send>>| {
+        std::thread::spawn(move || {
+            let mut bytes = Vec::new();
+            stream.map_or(Ok(0), |mut stream| stream.read_to_end(&mut bytes)).map(|_| bytes)
+        })
+    };
+    let stdout = read(process.0.stdout.take().map(|stream| Box::new(stream) as _));
+    let stderr = read(process.0.stderr.take().map(|stream| Box::new(stream) as _));
+    let mut status = None;
+    let ended = wait_for("a command to end", limit, || {
+        status = process.0.try_wait()?;
+        Ok(status.is_some())
+    });
+    drop(process);
+    let join = |thread: std::thread::JoinHandle<std::io::Result<Vec<u8>>>| {
+        thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    };
+    let (stdout, stderr) = (join(stdout)?, join(stderr)?);
+    ended.with_context(|| format!("{command:?}: {}", String::from_utf8_lossy(&stderr)))?;
+    Ok(Output { status: status.context("it has ended")?, stdout, stderr })
 }
 
 /// One load balancer and its target group, in the shape of lb.json. [`Self::json`] makes it.

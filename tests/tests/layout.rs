@@ -3,6 +3,8 @@
 //! Both come from the same lines, but by different compilers for different machines. And what is pinned by one version
 //! is read by the next: a layout that changes without [`LAYOUT_VERSION`] would be read as something it is not.
 
+#![expect(clippy::unwrap_used, reason = "a test that can't go on says so by panicking")]
+
 use std::{collections::BTreeMap, fmt::Write as _, path::Path};
 
 use aya_obj::Object;
