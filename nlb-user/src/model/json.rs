@@ -11,7 +11,10 @@ use serde::{
 };
 use serde_json::value::RawValue;
 
-use super::problem::{Invalid, Problem};
+use super::{
+    file::MAX_BYTES,
+    problem::{Invalid, Problem},
+};
 
 /// A value of the file: its text and its path.
 #[derive(Clone, Debug)]
@@ -90,6 +93,9 @@ impl<'a> Reader<'a> {
                 0,
                 r#"the file is empty; an empty configuration is {"load_balancers":[],"target_groups":[]}"#,
             );
+        }
+        if self.text.len() as u64 > MAX_BYTES {
+            return sentence(0, "larger than 16 MiB, which no configuration is: is it the right file?");
         }
         if self.text.starts_with('\u{feff}') {
             return sentence(0, "the file begins with a byte order mark: save it as UTF-8 without one");
@@ -258,7 +264,7 @@ fn join(path: &str, name: &str) -> String {
 
 /// Text in quotes and on one line, cut if it is long.
 pub(super) fn quote(text: &str) -> String {
-    const LONGEST: usize = 64;
+    const LONGEST: usize = 100;
     match text.char_indices().nth(LONGEST) {
         Some((cut, _)) => format!("{:?}...", &text[..cut]),
         None => format!("{text:?}"),

@@ -163,8 +163,12 @@ async fn standings(rtnl: &Rtnl, keys: &HashSet<Key>) -> (HashMap<Key, Standing>,
         }
     };
     let standing = |table: &HashMap<Key, Standing>, key: &Key| table.get(key).copied().unwrap_or(Standing::Silent);
-    let questions = keys.iter().filter(|key| !matches!(standing(&table, key), Standing::Fresh(_) | Standing::Asked));
-    let asked: Vec<(Key, io::Result<()>)> = stream::iter(questions.copied())
+    let questions: Vec<Key> = keys
+        .iter()
+        .filter(|key| !matches!(standing(&table, key), Standing::Fresh(_) | Standing::Asked))
+        .copied()
+        .collect();
+    let asked: Vec<(Key, io::Result<()>)> = stream::iter(questions)
         .map(async |key| (key, neighbours::ask(rtnl, key).await))
         .buffer_unordered(PARALLEL)
         .collect()

@@ -117,11 +117,8 @@ pub(super) fn next<'a>(
             let (index, old) = match known.remove(target) {
                 Some((index, record)) => (index, *record),
                 None => {
-                    let needed = next.records.len() + 1;
-                    let advice = "targets that were deregistered count until their last flow ends: use fewer, or wait";
-                    let what = "targets (once for each group)";
-                    let full = PlanError::Capacity { what, needed, max: MAX_TARGETS, advice };
-                    let (index, generation) = free.next().ok_or(full)?;
+                    let full = || capacity(groups, records);
+                    let (index, generation) = free.next().ok_or_else(full)?;
                     (index, Record { generation, ..Record::default() })
                 }
             };
@@ -150,6 +147,20 @@ pub(super) fn next<'a>(
         }
     }
     Ok(next)
+}
+
+/// That there are more targets than records, those that are leaving included.
+fn capacity(groups: &[WantedGroup<'_>], records: &Records<'_>) -> PlanError {
+    let registered: usize = groups.iter().map(|group| group.targets.len()).sum();
+    let stay = |group: &WantedGroup<'_>, record: &Record| group.targets.binary_search(&target_of(record)).is_ok();
+    let staying = |group: &WantedGroup<'_>| {
+        records.of_group(group.index).iter().filter(|(_, record)| stay(group, record)).count()
+    };
+    let staying: usize = groups.iter().map(staying).sum();
+    let there: usize = records.by_group.values().map(Vec::len).sum();
+    let needed = registered + there - staying;
+    let advice = "those that were removed count until their last flow ends: use fewer, or wait";
+    PlanError::Capacity { what: "targets (once for each group)", needed, max: MAX_TARGETS, advice }
 }
 
 impl NextTargets<'_> {
