@@ -47,9 +47,8 @@ pub fn change(node: &Node, output: &Output, request: &Request) -> Result<()> {
             n => format!(" (and {} more: `nlb status`)", n - 1),
         };
         bail!(
-            "load balancer {} is not served at {}: {}{more}; free the address or apply another one, it is retried meanwhile",
+            "load balancer {} is failed: {}{more}; free the address or apply another one, it is retried meanwhile",
             failed.load_balancer,
-            failed.address,
             failed.reason
         );
     }

@@ -216,7 +216,7 @@ impl FlowReport {
 
 impl Show for Listed {
     fn text(&self) -> String {
-        let mut table = table(["PROTO", "CLIENT", "VIP", "TARGET", "SNAT", "STATE", "IDLE", "PACKETS", "BYTES"]);
+        let mut table = table(["PROTO", "CLIENT", "VIP", "TARGET", "SNAT", "STATE", "IDLE", "PACKETS"]);
         for flow in &self.flows {
             table.add_row([
                 flow.protocol.to_owned(),
@@ -227,7 +227,6 @@ impl Show for Listed {
                 flow.state.clone(),
                 span(flow.idle_ns),
                 grouped(flow.packets_from_client + flow.packets_from_target),
-                grouped(flow.bytes_from_client + flow.bytes_from_target),
             ]);
         }
         let rest = self.total - self.flows.len();
@@ -259,14 +258,8 @@ mod tests {
     }
 
     fn flow() -> (FlowKey, Flow, Flow) {
-        let key = FlowKey {
-            src: Addr::v4([198, 18, 1, 1]),
-            dst: Addr::v4([198, 18, 0, 10]),
-            src_port: Be16::new(40000),
-            dst_port: Be16::new(80),
-            proto: 6,
-            _pad: 0, _tail: 0,
-        };
+        let (client, vip) = (Addr::v4([198, 18, 1, 1]), Addr::v4([198, 18, 0, 10]));
+        let key = FlowKey::new(client, vip, Be16::new(40000), Be16::new(80), 6);
         let to = FlowKey {
             src: key.dst,
             src_port: Be16::new(2048),
@@ -286,8 +279,8 @@ mod tests {
         let report = FlowReport::new(&key, &flow, &pair, 100 * SECOND);
         let listed = Listed { total: 3, flows: vec![report] };
         let expected = "\
-PROTO  CLIENT            VIP             TARGET          SNAT  STATE  IDLE  PACKETS  BYTES
-TCP    198.18.1.1:40000  198.18.0.10:80  10.0.1.11:8080  2048  open   5.0s  9        4,000
+PROTO  CLIENT            VIP             TARGET          SNAT  STATE  IDLE  PACKETS
+TCP    198.18.1.1:40000  198.18.0.10:80  10.0.1.11:8080  2048  open   5.0s  9
 and 2 more
 ";
         assert_eq!(listed.text(), expected);

@@ -34,7 +34,7 @@ impl Maps {
     /// # Errors
     /// As [`open`].
     pub fn read(node: &Node) -> Result<Self> {
-        let mut inspect = open(node)?;
+        let inspect = open(node)?;
         let actual = inspect.actual()?;
         Ok(Self { inspect, actual })
     }

@@ -46,7 +46,7 @@ pub fn report(node: &Node) -> Result<Report> {
         // Dead, or out of reach: the maps tell what is going on all the same.
         _ => None,
     };
-    let mut inspect = inspect::open(node)?;
+    let inspect = inspect::open(node)?;
     let interfaces = inspect
         .interfaces()?
         .into_iter()

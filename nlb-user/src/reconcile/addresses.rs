@@ -35,7 +35,7 @@ impl Front {
                     let group = GroupKey { name: name(&listener.target_group)?, v6: address.is_ipv6() };
                     for &proto in listener.protocol.numbers() {
                         let idle_s = if proto == TCP { listener.idle_timeout_s } else { UDP_IDLE_S };
-                        let endpoint = Endpoint { addr, port: Be16::new(listener.port), proto, _pad: 0 };
+                        let endpoint = Endpoint::new(addr, Be16::new(listener.port), proto);
                         listeners.insert(endpoint, (group, idle_s));
                     }
                 }

@@ -17,14 +17,21 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail};
+use nlb_common::hash::Secret;
 use tracing::{error, info, warn};
 use tracing_subscriber::EnvFilter;
 
 use self::{addresses::Addresses, controller::Controller, serve::Loop};
 use crate::{
-    cli::{failure, output::grouped},
+    cli::{
+        failure,
+        inspect::interface_name,
+        output::{grouped, print},
+    },
     control::{Request, server::Server},
-    dataplane::{self, Dataplane, FlowTables, Origin, Pins, Table, XdpMode},
+    dataplane::{
+        self, AttachedLink, Dataplane, FlowTables, Inspect, Origin, Pins, Removed, XdpMode, memory_bytes, ports,
+    },
     model::{Config, Limits, read_text},
     net::{Interface, Net, Severity, preflight, privileges},
     node::Node,
@@ -84,7 +91,7 @@ pub fn detach(node: &Node) -> Result<()> {
     privileges().map_err(|finding| anyhow::anyhow!("{finding}"))?;
     let pins = Pins::new(&node.bpffs);
     let _lock = pins.lock()?;
-    if let Ok(mut inspect) = dataplane::Inspect::open(&pins) {
+    if let Ok(inspect) = Inspect::open(&pins) {
         let addresses = inspect.actual()?.vips.into_keys().map(IpAddr::from).collect();
         runtime()?.block_on(async {
             let net = Net::open().await?;
@@ -92,7 +99,7 @@ pub fn detach(node: &Node) -> Result<()> {
             anyhow::Ok(())
         })?;
     }
-    println!("{}", Dataplane::remove(&pins)?);
+    print(&(told(&Dataplane::remove(&pins)?) + "\n"))?;
     Ok(())
 }
 
@@ -139,7 +146,7 @@ async fn start(options: Options, desired: Option<Request>) -> Result<()> {
         Ok(outcome) => outcome,
     };
     if options.detach_on_exit {
-        info!("{}", Dataplane::remove(&pins)?);
+        info!("{}", told(&Dataplane::remove(&pins)?));
     } else {
         info!("the data plane goes on forwarding; `nlb run --detach` removes it");
     }
@@ -168,11 +175,13 @@ async fn serve(
 ) -> Result<Result<()>, NotReady> {
     let node = &options.node;
     let actual = dataplane.maps().read()?;
-    tell_origin(node, created, &mut dataplane);
+    tell_origin(node, created, dataplane.max_flows());
     let secret = match created {
         true => store.secret()?,
         // The maps' secret has chosen the targets so far: a store that is new takes it over.
-        false => store.secret_or(actual.node.secret)?,
+        false if actual.node.secret != Secret::default() => store.secret_or(actual.node.secret)?,
+        // Their controller died before it wrote one.
+        false => store.secret()?,
     };
     let inherited = Addresses::inherited(actual.vips.into_keys().map(IpAddr::from));
     let mut controller = Controller::new(store, secret, Limits::from_env(), inherited)?;
@@ -181,9 +190,13 @@ async fn serve(
         desire(&mut controller, &mut dataplane, desired.as_ref())?;
     }
     for interface in &interfaces {
-        let attached = dataplane.attach(interface, options.mode)?;
+        let attached = dataplane.attach(&interface.name, interface.index, options.mode)?;
         let how = if attached.replaced { "program replaced" } else { "attached" };
         info!("{}: {how}, {} mode", interface.name, attached.mode);
+    }
+    let named: Vec<u32> = interfaces.iter().map(|interface| interface.index).collect();
+    for link in dataplane.detach_others(&named)? {
+        info!("{}: detached, as it is not among --iface any more", told_link(&link));
     }
     if created {
         desire(&mut controller, &mut dataplane, desired.as_ref())?;
@@ -220,8 +233,21 @@ fn desire(
     Ok(())
 }
 
-fn tell_origin(node: &Node, created: bool, dataplane: &mut Dataplane) {
-    let capacity = dataplane.maps().flows().capacity(Table::Tcp);
+/// What was removed, in words.
+fn told(removed: &Removed) -> String {
+    if removed.is_empty() {
+        return "nothing was attached or pinned".to_owned();
+    }
+    let links: Vec<String> = removed.links.iter().map(told_link).collect();
+    let links = if links.is_empty() { "no interface".to_owned() } else { links.join(", ") };
+    format!("detached from {links}; {} maps and programs removed", removed.pins)
+}
+
+fn told_link(link: &AttachedLink) -> String {
+    link.interface.clone().unwrap_or_else(|| interface_name(link.ifindex))
+}
+
+fn tell_origin(node: &Node, created: bool, capacity: u32) {
     let (at, flows, memory) = (node.bpffs.display(), grouped(capacity.into()), memory_bytes(capacity) >> 20);
     match created {
         true => info!("maps created at {at}: room for {flows} flows of a kind, about {memory} MiB"),

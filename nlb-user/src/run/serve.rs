@@ -190,13 +190,18 @@ impl<S: Store> Loop<S> {
 
     fn change(&mut self, request: &Request, answer: oneshot::Sender<Answer>) {
         let dry_run = matches!(request, Request::Apply { dry_run: true, .. });
+        let known = self.controller.config().warnings();
         let outcome = self.controller.after(request);
         let outcome = outcome.and_then(|new| self.controller.change(self.dataplane.maps(), new, dry_run));
         match outcome {
             Ok(applied) if dry_run => {
                 let _ = answer.send(Answer::Applied(applied));
             }
-            Ok(applied) => {
+            Ok(mut applied) => {
+                if !matches!(request, Request::Apply { .. }) {
+                    // Who changes a target is not told again what is odd about the rest.
+                    applied.warnings.retain(|warning| !known.contains(warning));
+                }
                 let resolve = if self.controller.knows_all_hops() { 0 } else { self.resolver.want() };
                 let addresses = match request {
                     Request::Apply { .. } => self.all_addresses(),
