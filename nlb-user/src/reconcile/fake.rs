@@ -105,7 +105,7 @@ impl FakeMaps {
         for (index, named) in &self.named {
             assert!(named.is_empty() || groups.contains_key(index), "table {index} of no group");
             for target in named {
-                let target = targets.get(&target).expect("tables name targets that exist");
+                let target = targets.get(target).expect("tables name targets that exist");
                 assert_eq!((target.state, target.group), (state::SERVING, *index), "{target:?}");
             }
         }
