@@ -20,6 +20,8 @@ pub struct FakeMaps {
     pub named: BTreeMap<u32, BTreeSet<u32>>,
     /// Endpoints whose flows were ended, in order.
     pub ended: Vec<Endpoint>,
+    /// How often all flows were looked at for it.
+    pub sweeps: usize,
     /// Rows that were set to zero, in order.
     pub cleared: Vec<u32>,
     /// Every write so far.
@@ -74,6 +76,11 @@ impl Maps for FakeMaps {
             Step::ClearGroup(index) => assert!(actual.groups.remove(&index).is_some(), "{step:?}"),
         }
         Ok(())
+    }
+
+    fn end_flows(&mut self, endpoints: &BTreeSet<Endpoint>) -> Result<(), MapsError> {
+        self.sweeps += 1;
+        endpoints.iter().try_for_each(|endpoint| self.write(&Step::EndFlows(*endpoint)))
     }
 }
 
