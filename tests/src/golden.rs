@@ -344,7 +344,7 @@ impl World {
 }
 
 fn endpoint(at: SocketAddr, proto: u8) -> Endpoint {
-    Endpoint { addr: at.ip().into(), port: Be16::new(at.port()), proto, _pad: 0 }
+    Endpoint::new(at.ip().into(), Be16::new(at.port()), proto)
 }
 
 /// The key of a packet's flow.
