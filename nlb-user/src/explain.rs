@@ -278,7 +278,7 @@ fn opener(key: &FlowKey) -> &'static str {
 }
 
 const fn endpoint(key: &FlowKey) -> Endpoint {
-    Endpoint { addr: key.dst, port: key.dst_port, proto: key.proto, _pad: 0 }
+    Endpoint::new(key.dst, key.dst_port, key.proto)
 }
 
 /// An address and port of the maps, for people.

@@ -50,17 +50,12 @@ pub fn execute(args: Args, node: &Node, output: &Output) -> Result<()> {
         args.client.ip(),
         args.vip.ip()
     );
-    let key = FlowKey {
-        src: Addr::from(args.client.ip()),
-        dst: Addr::from(args.vip.ip()),
-        src_port: Be16::new(args.client.port()),
-        dst_port: Be16::new(args.vip.port()),
-        proto: match args.protocol {
-            Protocol::Tcp => flow::TCP,
-            Protocol::Udp => flow::UDP,
-        },
-        _pad: [0; 3],
+    let proto = match args.protocol {
+        Protocol::Tcp => flow::TCP,
+        Protocol::Udp => flow::UDP,
     };
+    let (src, dst) = (Addr::from(args.client.ip()), Addr::from(args.vip.ip()));
+    let key = FlowKey::new(src, dst, Be16::new(args.client.port()), Be16::new(args.vip.port()), proto);
     output.show(&explain(&inspect::Maps::read(node)?, Question { key, seq: args.seq }))
 }
 

@@ -258,14 +258,8 @@ mod tests {
     }
 
     fn flow() -> (FlowKey, Flow, Flow) {
-        let key = FlowKey {
-            src: Addr::v4([198, 18, 1, 1]),
-            dst: Addr::v4([198, 18, 0, 10]),
-            src_port: Be16::new(40000),
-            dst_port: Be16::new(80),
-            proto: 6,
-            _pad: [0; 3],
-        };
+        let (client, vip) = (Addr::v4([198, 18, 1, 1]), Addr::v4([198, 18, 0, 10]));
+        let key = FlowKey::new(client, vip, Be16::new(40000), Be16::new(80), 6);
         let to = FlowKey {
             src: key.dst,
             src_port: Be16::new(2048),

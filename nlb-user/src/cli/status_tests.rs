@@ -16,7 +16,7 @@ fn addr(text: &str) -> Addr {
 fn actual() -> Actual {
     let name = Name::new("web").unwrap();
     let vip = Vip { load_balancer: name, ..Vip::default() };
-    let endpoint = |vip: &str| Endpoint { addr: addr(vip), port: Be16::new(80), proto: 6, _pad: 0 };
+    let endpoint = |vip: &str| Endpoint::new(addr(vip), Be16::new(80), 6);
     let group = |flags| Group { name, flags: flags | group_flag::IN_USE, ..Group::default() };
     let listener = |group| Listener { group, idle_s: 350, ..Listener::default() };
     let target = |host: &str, state, group| Target {

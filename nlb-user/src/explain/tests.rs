@@ -51,14 +51,7 @@ fn addr(text: &str) -> Addr {
 }
 
 fn key(proto: u8) -> FlowKey {
-    FlowKey {
-        src: addr("198.18.1.1"),
-        dst: addr("198.18.0.10"),
-        src_port: Be16::new(40000),
-        dst_port: Be16::new(80),
-        proto,
-        _pad: [0; 3],
-    }
+    FlowKey::new(addr("198.18.1.1"), addr("198.18.0.10"), Be16::new(40000), Be16::new(80), proto)
 }
 
 fn target(host: &str) -> Target {

@@ -168,7 +168,7 @@ impl NextTargets<'_> {
             return;
         }
         for &proto in group.config.protocol.numbers() {
-            let endpoint = Endpoint { addr: record.addr, port: record.port, proto, _pad: 0 };
+            let endpoint = Endpoint::new(record.addr, record.port, proto);
             let has = self.actual.backends.get(&endpoint) == Some(&index);
             let first = self.backends.entry(endpoint).or_insert(index);
             if has || (*first > index && self.actual.backends.get(&endpoint) != Some(first)) {

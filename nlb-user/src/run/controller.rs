@@ -150,7 +150,7 @@ impl<S: Store> Controller<S> {
             self.revision = self.store.compare_and_set(self.revision, &new)?;
             self.stored = new;
             self.addresses.want(&self.stored.config);
-            applied.changes.iter().for_each(|change| info!("{change}"));
+            logged(&applied.changes, |change| info!("{change}"));
         }
         applied.revision = self.revision;
         match self.reconcile(maps) {
@@ -200,6 +200,7 @@ impl<S: Store> Controller<S> {
         let wanted = self.target_addresses();
         self.unresolved.retain(|address, _| wanted.contains(address));
         self.hops.retain(|address, _| wanted.contains(address));
+        let mut lost = Vec::new();
         for (address, resolution) in resolutions.into_iter().filter(|(address, _)| wanted.contains(address)) {
             match resolution {
                 Resolution::Hop(hop) => {
@@ -210,13 +211,14 @@ impl<S: Store> Controller<S> {
                 }
                 Resolution::Unresolved { why } => {
                     if self.unresolved.insert(address, why.clone()).is_none() {
-                        warn!("target {address} has no next hop: {why}");
+                        lost.push(format!("target {address} has no next hop: {why}"));
                     }
                     // The last one known stays in the maps.
                     self.hops.remove(&address);
                 }
             }
         }
+        logged(&lost, |line| warn!("{line}"));
     }
 
     /// Notes which targets the flows use, as a sweep that began at `began` found. Whether that is of use.
@@ -250,6 +252,15 @@ impl<S: Store> Controller<S> {
                 .collect(),
             warnings: config.warnings(),
         }
+    }
+}
+
+/// Logs lines of a kind, but no flood of them.
+fn logged(lines: &[String], log: impl Fn(&str)) {
+    const MOST: usize = 20;
+    lines.iter().take(MOST).for_each(|line| log(line));
+    if lines.len() > MOST {
+        log(&format!("and {} more like this", lines.len() - MOST));
     }
 }
 
