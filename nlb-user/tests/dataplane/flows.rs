@@ -155,11 +155,11 @@ fn the_flows_of_a_listener_are_ended_and_no_others() {
         }
         let endpoint = Endpoint::new(Addr::v4([198, 18, 0, 10]), Be16::new(80), TCP);
         let flows = FlowTables::open(&pins).unwrap();
-        assert_eq!(flows.end_all(&endpoint, Reason::ResetTerminated).unwrap(), 2);
-        assert_eq!(dataplane.flows().end_all(&endpoint, Reason::ResetTerminated).unwrap(), 0);
+        assert_eq!(flows.end_all(&[endpoint].into(), Reason::ResetTerminated).unwrap(), 2);
+        assert_eq!(dataplane.flows().end_all(&[endpoint].into(), Reason::ResetTerminated).unwrap(), 0);
         let phases = [0, 1, 2].map(|number| writers[number].0.get(&flow(number as u32, writers[number].1).0));
         assert_eq!(phases.map(|flow| flow.unwrap().phase), [phase::ENDED, phase::ENDED, phase::OPEN]);
         let elsewhere = Endpoint { port: Be16::new(81), proto: UDP, ..endpoint };
-        assert_eq!(flows.end_all(&elsewhere, Reason::ResetTerminated).unwrap(), 0);
+        assert_eq!(flows.end_all(&[elsewhere].into(), Reason::ResetTerminated).unwrap(), 0);
     });
 }

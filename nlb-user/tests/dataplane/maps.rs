@@ -105,8 +105,9 @@ fn three_thousand_targets_are_written_in_time_and_leave_no_descriptor_open() {
             steps.push(Step::SetTarget(number, target(number, number / each, hop)));
             steps.push(Step::SetBackend(Endpoint { addr: target(number, 0, hop).addr, ..endpoint(0, 8080) }, number));
         }
+        let table = |index| (0..slots).map(|slot| index * each + slot % each).collect();
+        steps.extend((0..groups).map(|index| Step::SetTable(index, table(index))));
         for index in 0..groups {
-            steps.push(Step::SetTable(index, (0..slots).map(|slot| index * each + slot % each).collect()));
             steps.push(Step::SetGroup(index, group("web")));
             steps.push(Step::SetListener(endpoint(10, index as u16), Listener { group: index, ..Listener::default() }));
         }
