@@ -170,6 +170,26 @@ fn a_second_controller_is_told_who_the_first_is() {
 }
 
 #[test]
+fn starting_afresh_keeps_the_lock() {
+    Sandbox::run(|sandbox| {
+        let pins = sandbox.pins();
+        let _lock = pins.lock().unwrap();
+        Dataplane::start(&pins, &Options { fresh: true, ..OPTIONS }).unwrap();
+        assert!(matches!(pins.lock(), Err(DataplaneError::Locked { .. })));
+    });
+}
+
+#[test]
+fn more_flows_than_there_is_memory_for_leave_nothing_behind() {
+    Sandbox::run(|sandbox| {
+        let pins = sandbox.pins();
+        let text = Dataplane::start(&pins, &Options { max_flows: u32::MAX, fresh: false }).unwrap_err().to_string();
+        assert!(text.contains("max_flows") && text.contains("MiB"), "{text}");
+        assert_eq!(fs::read_dir(pins.dir()).unwrap().count(), 0);
+    });
+}
+
+#[test]
 fn a_directory_elsewhere_is_refused() {
     Sandbox::run(|_| {
         let dir = tempfile::tempdir().unwrap();

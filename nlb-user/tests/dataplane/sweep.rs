@@ -147,3 +147,32 @@ fn tombstones_make_way_when_room_is_short() {
         assert_eq!(sweep.tcp, u64::from(OPTIONS.max_flows * 9 / 10 - tombstones));
     });
 }
+
+#[test]
+fn a_flow_opened_anew_under_the_sweep_stays() {
+    Sandbox::run(|sandbox| {
+        let pins = sandbox.pins();
+        let dataplane = sandbox.start();
+        let mut tcp = Writer::open(&pins, map::TCP_FLOWS);
+        let mut removed = 0;
+        for round in 0..20 {
+            for number in 0..1000 {
+                tcp.flow(number, TCP, aged(900));
+            }
+            std::thread::scope(|scope| {
+                let sweep = scope.spawn(|| dataplane.flows().sweep(NOW).unwrap());
+                // In the direction of the sweep in one round, against it in the next, as far as hashes have any.
+                for number in 0..1000 {
+                    tcp.flow(if round % 2 == 0 { number } else { 999 - number }, TCP, aged(1));
+                }
+                removed += sweep.join().unwrap().removed;
+            });
+            for number in 0..1000 {
+                let (key, client) = flow(number, TCP);
+                let entries = [key, client.pair(TCP)].map(|key| tcp.get(&key));
+                assert!(entries.iter().all(|flow| flow.is_some_and(|flow| flow.stamp == NOW - SECOND)), "{entries:?}");
+            }
+        }
+        println!("{removed} flows were removed before they were opened anew");
+    });
+}
