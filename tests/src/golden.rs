@@ -347,7 +347,8 @@ pub fn key(src: SocketAddr, dst: SocketAddr, proto: u8) -> FlowKey {
         src_port: Be16::new(src.port()),
         dst_port: Be16::new(dst.port()),
         proto,
-        _pad: 0, _tail: 0,
+        _pad: 0,
+        _tail: 0,
     }
 }
 
