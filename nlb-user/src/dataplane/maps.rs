@@ -11,7 +11,7 @@ use aya::maps::{Array, IterableMap as _, MapData};
 use nlb_common::{
     Addr, Reason,
     layout::{
-        Endpoint, Group, Listener, Node, TABLE_FLAGS, Target, Vip, group_flag, map,
+        Endpoint, Group, Listener, Node, RETURN, TABLE_FLAGS, Target, Vip, group_flag, map,
         table::{FIRST, SLOTS},
     },
 };
@@ -144,6 +144,15 @@ impl PinnedMaps {
     /// If there is no such interface in the caller's network namespace, or the map is full.
     pub fn allow_egress(&self, ifindex: u32) -> Result<(), MapIo> {
         self.devices.put(&ifindex, &[ifindex, 0])
+    }
+
+    /// Makes packets that come in by the interface with this index and leave by it go through the device map, see
+    /// [`RETURN`].
+    ///
+    /// # Errors
+    /// As for [`Self::allow_egress`].
+    pub fn return_by_redirect(&self, ifindex: u32) -> Result<(), MapIo> {
+        self.devices.put(&(ifindex | RETURN), &[ifindex, 0])
     }
 
     /// Whether the program may send packets out of the interface with this index.

@@ -136,6 +136,15 @@ impl Dataplane {
         links::attach(&self.pins, program.as_fd(), interface, ifindex, mode)
     }
 
+    /// Has packets that come in by the interface with this index and leave by it redirected: what a veth needs, see
+    /// [`nlb_common::layout::RETURN`].
+    ///
+    /// # Errors
+    /// If there is no such interface.
+    pub fn return_by_redirect(&self, ifindex: u32) -> Result<(), DataplaneError> {
+        Ok(self.maps.return_by_redirect(ifindex)?)
+    }
+
     /// Detaches the program from all interfaces but those with these indices: the ones that an earlier controller was
     /// given and this one was not, and those that are gone.
     ///

@@ -190,6 +190,9 @@ async fn serve(
         desire(&mut controller, &mut dataplane, desired.as_ref())?;
     }
     for interface in &interfaces {
+        if interface.kind.as_deref() == Some("veth") && options.mode == XdpMode::Native {
+            dataplane.return_by_redirect(interface.index)?;
+        }
         let attached = dataplane.attach(&interface.name, interface.index, options.mode)?;
         let how = if attached.replaced { "program replaced" } else { "attached" };
         info!("{}: {how}, {} mode", interface.name, attached.mode);
