@@ -3,7 +3,12 @@
 //! `serde_json` leaves a value unread as a slice of the text (`RawValue`); where the slice lies is where the value
 //! stands. Each level is read when the rules ask for it, so nesting that nobody asked for costs no stack.
 
-use std::{collections::BTreeMap, fmt, marker::PhantomData, ops::RangeInclusive};
+use std::{
+    collections::{BTreeMap, btree_map::Entry},
+    fmt,
+    marker::PhantomData,
+    ops::RangeInclusive,
+};
 
 use serde::{
     Deserialize, Deserializer,
@@ -169,10 +174,11 @@ impl<'a> Reader<'a> {
             let at = Value { text: key.get(), path: value.path.clone() };
             let Some(name) = self.read::<String>(&at, '"', "a name") else { continue };
             let path = join(&value.path, &name);
-            if fields.contains_key(&name) {
-                self.problem(&Value { path, ..at }, "this field is given twice");
-            } else {
-                fields.insert(name, Value { text: raw.get(), path });
+            match fields.entry(name) {
+                Entry::Occupied(_) => self.problem(&Value { path, ..at }, "this field is given twice"),
+                Entry::Vacant(field) => {
+                    field.insert(Value { text: raw.get(), path });
+                }
             }
         }
         Some(Object { at: value.clone(), fields })

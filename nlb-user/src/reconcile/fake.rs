@@ -20,6 +20,8 @@ pub struct FakeMaps {
     pub named: BTreeMap<u32, BTreeSet<u32>>,
     /// Endpoints whose flows were ended, in order.
     pub ended: Vec<Endpoint>,
+    /// How often all flows were looked at for it.
+    pub sweeps: usize,
     /// Rows that were set to zero, in order.
     pub cleared: Vec<u32>,
     /// Every write so far.
@@ -75,6 +77,11 @@ impl Maps for FakeMaps {
         }
         Ok(())
     }
+
+    fn end_flows(&mut self, endpoints: &BTreeSet<Endpoint>) -> Result<(), MapsError> {
+        self.sweeps += 1;
+        endpoints.iter().try_for_each(|endpoint| self.write(&Step::EndFlows(*endpoint)))
+    }
 }
 
 impl FakeMaps {
@@ -105,7 +112,7 @@ impl FakeMaps {
         for (index, named) in &self.named {
             assert!(named.is_empty() || groups.contains_key(index), "table {index} of no group");
             for target in named {
-                let target = targets.get(&target).expect("tables name targets that exist");
+                let target = targets.get(target).expect("tables name targets that exist");
                 assert_eq!((target.state, target.group), (state::SERVING, *index), "{target:?}");
             }
         }

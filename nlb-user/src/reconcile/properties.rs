@@ -4,8 +4,9 @@
 use std::collections::{BTreeMap, HashSet};
 
 use nlb_common::{
+    Addr,
     flow::Hop,
-    layout::{Target, state},
+    layout::{Name, Target, state},
 };
 use proptest::{collection::vec, prelude::*};
 
@@ -125,13 +126,16 @@ fn happen(node: &mut Node, event: &Event) {
     }
 }
 
-/// Records of targets that are in service, by who they are.
-fn living(node: &Node) -> BTreeMap<(String, u32, nlb_common::Addr, u16), (u32, u32, u32)> {
+/// A target: group, address, port.
+type Who = (Name, Addr, u16);
+
+/// Indices, generations and rows of targets that are in service.
+fn living(node: &Node) -> BTreeMap<Who, (u32, u32, u32)> {
     let Actual { groups, targets, .. } = &node.maps.actual;
     let living = targets.iter().filter(|(_, target)| target.state != state::GONE);
     let who = |target: &Target| {
         let group = groups.get(&target.group)?;
-        Some((group.name.as_str().to_owned(), group.flags, target.addr, target.port.get()))
+        Some((group.name, target.addr, target.port.get()))
     };
     living.filter_map(|(index, target)| Some((who(target)?, (*index, target.generation, target.row)))).collect()
 }

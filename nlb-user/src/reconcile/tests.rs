@@ -384,6 +384,15 @@ fn capacity_is_told_before_anything_is_written() {
 }
 
 #[test]
+fn flows_of_many_listeners_end_in_one_go() {
+    let mut node = Node::new("lb a 198.18.0.1,198.18.0.2 TCP:80:a TCP:81:a\n tg a TCP 10.0.0.1:80");
+    node.config = Config::default();
+    let steps = node.plan().unwrap();
+    apply(&mut node.maps, &steps).unwrap();
+    assert_eq!((node.maps.ended.len(), node.maps.sweeps), (4, 1));
+}
+
+#[test]
 fn a_failed_write_stops_the_work() {
     let mut node = Node::new(WEB);
     node.maps.dies_after = Some(node.maps.writes + 2);
