@@ -48,7 +48,7 @@ fn assert_untouched(ns: &Netns) {
     assert!(!links.contains("xdp"), "{links}");
 }
 
-fn node(ns: &Netns, interface: &str) -> Nlb<'_> {
+fn node<'a>(ns: &'a Netns, interface: &str) -> Nlb<'a> {
     Nlb::prepare(ns, Options { interfaces: interface.to_owned(), ..Options::default() }).unwrap()
 }
 
