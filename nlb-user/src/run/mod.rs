@@ -18,6 +18,7 @@ use std::{
 
 use anyhow::{Context as _, Result, bail};
 use nlb_common::hash::Secret;
+use tokio::signal::unix::{SignalKind, signal};
 use tracing::{error, info, warn};
 use tracing_subscriber::EnvFilter;
 
@@ -216,18 +217,20 @@ async fn serve(
     }
     refresh_ports(&mut dataplane)?;
     let sweeps = sweeper::start(FlowTables::open(&Pins::new(&node.bpffs))?)?;
+    // From here on SIGHUP is kept for the loop; before, it ends the process.
+    let hangup = signal(SignalKind::hangup())?;
     let mut serving = Loop::new(controller, dataplane, net, interfaces, options.apply.clone());
     serving.prepare().await;
     let (server, calls) = Server::open(&node.socket)?;
     info!("ready: zone {}, commands at {}", node.zone, node.socket.display());
     notify::notify("READY=1");
-    let outcome = serving.run(calls, sweeps).await;
+    let outcome = serving.run(calls, sweeps, hangup).await;
     notify::notify("STOPPING=1");
     drop(server);
     if options.detach_on_exit {
         serving.release().await;
     }
-    Ok(outcome)
+    Ok(outcome.map_err(Into::into))
 }
 
 /// Makes the file, or else the stored state, what the maps say.
