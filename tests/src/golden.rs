@@ -92,15 +92,7 @@ pub fn world() -> MutexGuard<'static, World> {
 
 /// The production object.
 pub fn object() -> &'static [u8] {
-    static OBJECT: OnceLock<Vec<u8>> = OnceLock::new();
-    OBJECT.get_or_init(|| {
-        let found = std::fs::read_dir(target_dir().join("debug/build")).expect("built").flatten().filter_map(|entry| {
-            let path = entry.path().join("out/nlb");
-            let made = path.metadata().ok().filter(|meta| meta.is_file())?.modified().ok()?;
-            entry.file_name().to_string_lossy().starts_with("nlb-user-").then_some((made, path))
-        });
-        std::fs::read(found.max().expect("built").1).expect("readable")
-    })
+    nlb_user::dataplane::OBJECT
 }
 
 impl World {
@@ -355,8 +347,7 @@ pub fn key(src: SocketAddr, dst: SocketAddr, proto: u8) -> FlowKey {
         src_port: Be16::new(src.port()),
         dst_port: Be16::new(dst.port()),
         proto,
-        _pad: 0,
-        _tail: 0,
+        _pad: 0, _tail: 0,
     }
 }
 

@@ -125,7 +125,10 @@ fn address_already_in_use() {
     let _servers = tcp_servers(&network);
     let nlb = Nlb::start(&network).unwrap();
     let (taken, free) = (vips(0), vips(1));
-    network.clients[1].ns.ip(&format!("addr add {}/24 dev eth0\naddr add {}/64 dev eth0 nodad", taken[0], taken[1])).unwrap();
+    network.clients[1]
+        .ns
+        .ip(&format!("addr add {}/24 dev eth0\naddr add {}/64 dev eth0 nodad", taken[0], taken[1]))
+        .unwrap();
     let services = [service(&network, "taken", "TCP", &taken), service(&network, "free", "TCP", &free)];
     let file = nlb.path("lb.json");
     std::fs::write(&file, Service::json(&services).to_string()).unwrap();

@@ -1,14 +1,22 @@
 //! The command line, against what really happens.
 
-use std::{collections::BTreeSet, io::ErrorKind, net::SocketAddr};
-
-use nlb_tests::{
-    client::UdpClient,
-    nlb::Nlb,
-    topology::{Topology, vips},
+use std::{
+    collections::BTreeSet,
+    io::ErrorKind,
+    net::{IpAddr, SocketAddr},
+    time::Duration,
 };
 
-use crate::setup::{PORT, all_answer, apply, at, connections, service, tcp_servers, udp_servers};
+use nlb_tests::{
+    nlb::Nlb,
+    packet::{Packet, SYN},
+    topology::{Topology, vips},
+    wait_for,
+    wire::Wire,
+};
+use serde_json::Value;
+
+use crate::setup::{PORT, all_answer, apply, at, connections, service, tcp_servers};
 
 #[test]
 fn reading_commands_work_with_the_controller_dead() {
@@ -30,8 +38,12 @@ fn reading_commands_work_with_the_controller_dead() {
 
     assert_eq!(nlb.flows(&[]).unwrap(), open.len() as u64);
     let listed = nlb.json(&["flow", "list"]).unwrap();
-    let clients: BTreeSet<SocketAddr> =
-        listed["flows"].as_array().unwrap().iter().map(|flow| flow["client"].as_str().unwrap().parse().unwrap()).collect();
+    let clients: BTreeSet<SocketAddr> = listed["flows"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|flow| flow["client"].as_str().unwrap().parse().unwrap())
+        .collect();
     assert_eq!(clients, open.iter().map(|connection| connection.stream.local_addr().unwrap()).collect());
     let one = open[0].stream.local_addr().unwrap().to_string();
     assert_eq!(nlb.flows(&["--client", &one]).unwrap(), 1);
@@ -48,22 +60,47 @@ fn reading_commands_work_with_the_controller_dead() {
 #[test]
 fn explain_foretells_the_target() {
     let network = Topology::new().unwrap();
-    let _servers = udp_servers(&network);
     let nlb = Nlb::start(&network).unwrap();
-    let preserved = service(&network, "preserved", "UDP", &vips(0));
-    let translated = service(&network, "translated", "UDP", &vips(1)).preserving(false);
+    let preserved = service(&network, "preserved", "TCP_UDP", &vips(0));
+    let translated = service(&network, "translated", "TCP", &vips(1)).preserving(false);
     apply(&nlb, &[preserved, translated]);
-    for addr in [vips(0), vips(1)].concat() {
-        for client in &network.clients {
-            let flow = UdpClient::open(client, at(addr)).unwrap();
-            let from = flow.0.local_addr().unwrap().to_string();
-            let explained = nlb.json(&["explain", "udp", &from, &at(addr).to_string()]).unwrap();
-            let target: SocketAddr = explained["target"].as_str().unwrap().parse().unwrap();
-            let met = flow.ask("who?").unwrap().target;
-            let met = network.targets.iter().find(|target| target.name == met).unwrap();
-            assert_eq!(target, SocketAddr::new(met.addr(addr), PORT), "{explained}");
+    let client = &network.clients[0];
+    let wire = Wire::open(&client.ns, "eth0").unwrap();
+    let (own, balancer) = (client.ns.mac("eth0").unwrap(), network.balancer.ns.mac("eth0").unwrap());
+    let mut first_packets = Vec::new();
+    for (n, vip) in [vips(0), vips(1)].concat().into_iter().enumerate() {
+        // A client whose kernel does not join in.
+        let ip: IpAddr = if vip.is_ipv4() { "198.18.0.200".parse().unwrap() } else { "2001:db8::200".parse().unwrap() };
+        for m in 0..4 {
+            let from = SocketAddr::new(ip, 40_000 + 10 * n as u16 + m);
+            let seq = 1_000_000_007 * (u32::from(m) + 1);
+            first_packets.push(("tcp", Packet::tcp(from, at(vip), SYN, seq, 0), seq.to_string()));
+            if vips(0).contains(&vip) {
+                first_packets.push(("udp", Packet::udp(from, at(vip), b"x"), String::new()));
+            }
         }
     }
+    let mut targets = BTreeSet::new();
+    for (proto, packet, seq) in first_packets {
+        let (from, to) = (packet.src.to_string(), packet.dst.to_string());
+        let mut question = vec!["explain", proto, &from, &to];
+        if proto == "tcp" {
+            question.extend(["--seq", &seq]);
+        }
+        let foretold = nlb.json(&question).unwrap();
+        wire.send(&packet.between(own, balancer).bytes()).unwrap();
+        let mut flows = Value::Null;
+        wait_for("the flow", Duration::from_secs(2), || {
+            let listed = nlb.json(&["flow", "list", "--client", &from])?;
+            let same = |flow: &&Value| flow["protocol"].as_str().is_some_and(|it| it.eq_ignore_ascii_case(proto));
+            flows = listed["flows"].as_array().into_iter().flatten().find(same).cloned().unwrap_or_default();
+            Ok(!flows.is_null())
+        })
+        .unwrap();
+        assert_eq!(foretold["target"], flows["target"], "{proto} {from} {to}: {foretold}");
+        targets.insert(flows["target"].to_string());
+    }
+    assert!(targets.len() > 2, "not always the same: {targets:?}");
 }
 
 #[test]

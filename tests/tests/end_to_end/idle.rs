@@ -47,7 +47,8 @@ fn data_after_the_timeout_is_answered_with_a_reset() {
         connection.say("too late").unwrap();
         assert_reset(connection);
     }
-    let resets = || servers.iter().flat_map(|server| server.endings()).filter(|it| it.error.is_some()).collect::<Vec<_>>();
+    let resets =
+        || servers.iter().flat_map(|server| server.endings()).filter(|it| it.error.is_some()).collect::<Vec<_>>();
     let told = || Ok(resets().len() == by_target.len());
     wait_for("the targets' kernels to hear of it", Duration::from_secs(5), told)
         .unwrap_or_else(|error| panic!("{error}: {:?}", resets()));

@@ -19,7 +19,7 @@ fn forwards(arms: Arms, mode: &str) {
     let mut nlb = Nlb::prepare(&network.balancer.ns, options).unwrap();
     nlb.run().unwrap();
     let preserved = service(&network, "preserved", "TCP_UDP", &vips(0));
-    let translated = service(&network, "translated", "TCP_UDP", &vips(1)).preserving(false);
+    let translated = service(&network, "translated", "TCP", &vips(1)).preserving(false);
     apply(&nlb, &[preserved, translated]);
 
     let status = nlb.json(&["status"]).unwrap();
@@ -34,6 +34,8 @@ fn forwards(arms: Arms, mode: &str) {
             assert!(shares.len() > 1, "{shares:?}");
             Connection::open(client, at(addr)).unwrap().download(2_000_000).unwrap();
             Connection::open(client, at(addr)).unwrap().upload(2_000_000).unwrap();
+        }
+        for addr in vips(0) {
             let flow = UdpClient::open(client, at(addr)).unwrap();
             assert_eq!(flow.ask("x").unwrap(), flow.ask("y").unwrap());
         }
