@@ -6,8 +6,11 @@ use crate::be::Be32;
 const MAPPED: Be32 = Be32::new(0xffff);
 
 /// An IPv4 or IPv6 address.
+///
+/// Aligned to 8 bytes, as everything on the program's stack should be that is copied in one go: the compiler takes the
+/// largest words it may, and the verifier wants them aligned there.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
-#[repr(transparent)]
+#[repr(C, align(8))]
 pub struct Addr(pub [Be32; 4]);
 
 plain!(Addr: 16);

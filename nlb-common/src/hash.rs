@@ -142,7 +142,8 @@ mod tests {
             src_port: Be16::new(1000),
             dst_port: Be16::new(80),
             proto: 6,
-            _pad: [0; 3],
+            _pad: 0,
+            _tail: 0,
         };
         let secret = Secret { k0: 1, k1: 2 };
         let base = flow(secret, &key, 7);

@@ -1,7 +1,7 @@
 //! Stage 3: what a packet without a flow is to us.
 
 use nlb_common::{
-    Addr, Be16, Reason,
+    Reason,
     flow::UDP,
     layout::{Endpoint, Listener, Vip},
     tcp,
@@ -32,9 +32,9 @@ pub fn transport_only(packet: &Packet) -> Result<(), Stop> {
 /// The listener that a packet without a flow is for, if it may open one.
 #[inline(always)]
 pub fn listener(packet: &Packet) -> Result<&'static Listener, Stop> {
-    let key = &packet.key;
+    let key = packet.key();
     // SAFETY: the entry may be replaced while we read it, never unmapped: at worst a packet follows the old one.
-    let Some(listener) = (unsafe { LISTENERS.get(endpoint(key.dst, key.dst_port, key.proto)) }) else {
+    let Some(listener) = (unsafe { LISTENERS.get(Endpoint::new(key.dst, key.dst_port, key.proto)) }) else {
         return Err(unintended(packet));
     };
     if !packet.is_tcp() || tcp::opens(packet.flags) {
@@ -46,13 +46,13 @@ pub fn listener(packet: &Packet) -> Result<&'static Listener, Stop> {
 /// Why a packet to an address without such a listener ends.
 #[inline(always)]
 fn unintended(packet: &Packet) -> Stop {
-    let key = &packet.key;
+    let key = packet.key();
     let vip = match vip(packet) {
         Ok(vip) => vip,
         Err(stop) => return stop,
     };
     // SAFETY: as for listeners.
-    let from_target = unsafe { BACKENDS.get(endpoint(key.src, key.src_port, key.proto)) }.is_some();
+    let from_target = unsafe { BACKENDS.get(Endpoint::new(key.src, key.src_port, key.proto)) }.is_some();
     let reason = match from_target {
         false => Reason::DropUnintended,
         true if key.proto == UDP => Reason::DropUdpExpired,
@@ -70,10 +70,5 @@ pub const fn answer(packet: &Packet, reset: Reason) -> Reason {
 #[inline(always)]
 fn vip(packet: &Packet) -> Result<&'static Vip, Stop> {
     // SAFETY: as for listeners.
-    unsafe { VIPS.get(packet.key.dst) }.ok_or(Stop::node(Reason::PassNotOurs))
-}
-
-#[inline(always)]
-const fn endpoint(addr: Addr, port: Be16, proto: u8) -> Endpoint {
-    Endpoint { addr, port, proto, _pad: 0 }
+    unsafe { VIPS.get(packet.key().dst) }.ok_or(Stop::node(Reason::PassNotOurs))
 }

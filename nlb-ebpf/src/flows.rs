@@ -122,7 +122,7 @@ pub fn touch(packet: &mut Packet, table: Table, flow: &mut Flow) {
 #[inline(always)]
 pub fn with_draft(packet: &Packet, function: impl FnOnce(&mut Draft) -> u64) -> u64 {
     let Some(draft) = draft() else { return 0 };
-    draft.key = packet.key;
+    draft.key = *packet.key();
     draft.now = packet.now;
     function(draft)
 }

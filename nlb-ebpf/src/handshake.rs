@@ -37,7 +37,7 @@ pub fn segment(
     });
     match outcome {
         // What was in the table of half-open flows may be another flow's by now.
-        ESTABLISHED => match flows::get(Table::Tcp, &packet.key) {
+        ESTABLISHED => match flows::get(Table::Tcp, packet.key()) {
             Some(flow) => Ok(Found::Live(Table::Tcp, flow, target)),
             None => Err(Stop::at(Reason::DropRace, row)),
         },

@@ -47,7 +47,7 @@ pub fn nlb_xdp(ctx: XdpContext) -> u32 {
 fn walk(packet: &mut Packet) -> Result<Sent, Stop> {
     parse::parse(packet)?;
     classify::transport_only(packet)?;
-    let found = match flows::find(&packet.key) {
+    let found = match flows::find(packet.key()) {
         Some((table, flow)) => check::check(packet, table, flow)?,
         None => Found::Over,
     };

@@ -1,5 +1,7 @@
 //! The packet in memory. The only file that touches packet pointers.
 
+use core::mem::MaybeUninit;
+
 use aya_ebpf::{
     bindings::xdp_md,
     helpers::generated::{bpf_xdp_adjust_tail, bpf_xdp_get_buff_len},
@@ -113,8 +115,8 @@ pub struct Packet {
     v6: Known,
     tcp: Known,
     pub transport: Transport,
-    /// The 5-tuple; without ports unless [`Self::transport`] is TCP or UDP.
-    pub key: FlowKey,
+    /// Not cleared first: that takes as long as parsing.
+    key: MaybeUninit<FlowKey>,
     /// Bytes from the IP header on, padding of the frame not counted.
     pub len: u32,
     /// Bytes behind the TCP header.
@@ -138,14 +140,7 @@ impl Packet {
             v6: Known(0),
             tcp: Known(0),
             transport: Transport::Other,
-            key: FlowKey {
-                src: Addr::v4([0; 4]),
-                dst: Addr::v4([0; 4]),
-                src_port: Be16::new(0),
-                dst_port: Be16::new(0),
-                proto: 0,
-                _pad: [0; 3],
-            },
+            key: MaybeUninit::uninit(),
             len: 0,
             payload: 0,
             now: 0,
@@ -202,6 +197,27 @@ impl Packet {
         let bytes: *mut [u8; N] = self.frame.at(offset)?;
         // SAFETY: `at` has checked the bounds.
         Some(unsafe { *bytes })
+    }
+
+    /// The 5-tuple; without ports unless [`Self::transport`] is TCP or UDP.
+    #[inline(always)]
+    pub fn key(&self) -> &FlowKey {
+        // SAFETY: written by `set_key` before the parser lets a packet go on.
+        unsafe { self.key.assume_init_ref() }
+    }
+
+    /// Sets the 5-tuple, as far as the IP header has it.
+    #[inline(always)]
+    pub fn set_key(&mut self, src: Addr, dst: Addr, proto: u8) {
+        self.key.write(FlowKey::new(src, dst, Be16::new(0), Be16::new(0), proto));
+    }
+
+    /// Sets the ports of a 5-tuple that has been set.
+    #[inline(always)]
+    pub fn set_ports(&mut self, src: Be16, dst: Be16) {
+        // SAFETY: as for `key`.
+        let key = unsafe { self.key.assume_init_mut() };
+        (key.src_port, key.dst_port) = (src, dst);
     }
 
     /// Whether this is a TCP segment, of a packet that is TCP or UDP.

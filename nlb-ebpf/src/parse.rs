@@ -47,7 +47,7 @@ fn ipv4(packet: &mut Packet) -> Result<(), Stop> {
     let (version, proto) = (ip.vihl >> 4, ip.proto);
     let fragment = u16::from_be_bytes(ip.frags) & FRAGMENT != 0;
     let (src, dst) = (Addr::v4(ip.src_addr), Addr::v4(ip.dst_addr));
-    (packet.key.src, packet.key.dst, packet.key.proto) = (src, dst, proto);
+    packet.set_key(src, dst, proto);
     packet.len = len as u32;
     if version != 4 || header_len < Ipv4Hdr::LEN || len < header_len || !packet.frame.holds(ETH + len) {
         return Err(MALFORMED);
@@ -62,7 +62,7 @@ fn ipv6(packet: &mut Packet) -> Result<(), Stop> {
     let payload = usize::from(u16::from_be_bytes(ip.payload_len));
     let (version, proto) = (ip.vcf[0] >> 4, ip.next_hdr);
     let (src, dst) = (Addr::v6(ip.src_addr), Addr::v6(ip.dst_addr));
-    (packet.key.src, packet.key.dst, packet.key.proto) = (src, dst, proto);
+    packet.set_key(src, dst, proto);
     packet.len = (Ipv6Hdr::LEN + payload) as u32;
     if version != 6 || !packet.frame.holds(ETH + Ipv6Hdr::LEN + payload) {
         return Err(MALFORMED);
@@ -112,8 +112,8 @@ fn transport(packet: &mut Packet, kind: Kind, offset: usize, len: usize) -> Resu
             let [data_offset, flags] = packet.bytes(offset + 12).ok_or(MALFORMED)?;
             let header_len = usize::from(data_offset >> 4) * 4;
             let tcp = packet.find_tcp(offset).ok_or(MALFORMED)?;
-            let ports = (Be16::from_bytes(tcp.source), Be16::from_bytes(tcp.dest));
-            (packet.key.src_port, packet.key.dst_port) = ports;
+            let (src, dst) = (Be16::from_bytes(tcp.source), Be16::from_bytes(tcp.dest));
+            packet.set_ports(src, dst);
             packet.flags = flags;
             if header_len < TcpHdr::LEN || header_len > len {
                 return Err(MALFORMED);
@@ -124,8 +124,8 @@ fn transport(packet: &mut Packet, kind: Kind, offset: usize, len: usize) -> Resu
         Kind::Udp => {
             let udp = packet.find_udp(offset).ok_or(MALFORMED)?;
             let udp_len = usize::from(u16::from_be_bytes(udp.len));
-            let ports = (Be16::from_bytes(udp.src), Be16::from_bytes(udp.dst));
-            (packet.key.src_port, packet.key.dst_port) = ports;
+            let (src, dst) = (Be16::from_bytes(udp.src), Be16::from_bytes(udp.dst));
+            packet.set_ports(src, dst);
             if udp_len < UdpHdr::LEN || udp_len > len {
                 return Err(MALFORMED);
             }

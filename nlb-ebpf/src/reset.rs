@@ -42,7 +42,7 @@ pub fn write(packet: &mut Packet) -> Option<()> {
     let answer = answer()?;
     let (seq, ack, flags) = reset_for(packet.flags, packet.seq(), packet.ack(), packet.payload);
     (answer.seq, answer.ack, answer.flags) = (seq, ack, u32::from(flags));
-    answer.key = packet.key.reversed();
+    answer.key = packet.key().reversed();
     answer.hop = packet.way_back();
     answer.v6 = u32::from(packet.is_v6());
     (nlb_reset(packet.frame.context()) == 0).then_some(())

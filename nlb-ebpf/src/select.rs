@@ -64,7 +64,7 @@ impl Draft {
 pub fn open(packet: &mut Packet, listener: &Listener) -> Result<(&'static Flow, &'static Target), Stop> {
     let internal = Stop::at(Reason::DropInternal, listener.row);
     let draft = draft().ok_or(internal)?;
-    draft.key = packet.key;
+    draft.key = *packet.key();
     draft.listener = *listener;
     draft.client_hop = packet.way_back();
     draft.seq = if packet.is_tcp() { packet.seq() } else { 0 };

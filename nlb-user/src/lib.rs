@@ -1,10 +1,24 @@
 //! The controller of a node, and everything the command line does.
+//!
+//! Desired state goes one way: [`model`] -> [`store`] -> [`reconcile`] -> [`dataplane`]. [`run`] is the loop that
+//! drives it, with what [`net`] knows of the network; [`control`] is how commands reach it; [`cli`] is the commands.
 
-/// Desired state: what an operator asks for, checked.
 pub mod model;
-/// From the desired state and the maps as they are to the steps between them.
-pub mod reconcile;
-/// What was accepted, kept for good.
+
 pub mod store;
-/// Interfaces, next hops, and the addresses claimed for load balancers.
+
+pub mod reconcile;
+
+pub mod dataplane;
+
 pub mod net;
+
+pub mod run;
+
+pub mod node;
+
+pub mod control;
+
+pub mod cli;
+
+pub mod explain;

@@ -3,7 +3,7 @@
 
 use std::{
     io::Write,
-    net::{IpAddr, Ipv4Addr, UdpSocket},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket},
     process::{Command, Stdio},
     sync::mpsc,
     thread,
@@ -137,6 +137,20 @@ fn why(resolution: &Resolution) -> &str {
     }
 }
 
+/// Tasks of a runtime with several threads can wait for every answer.
+#[expect(dead_code, reason = "it is enough that it compiles")]
+fn futures_are_send(net: &Net) {
+    fn send(_: impl Send) {}
+    send(net.interface("lo"));
+    send(net.resolve([ip(VIP_V4)]));
+    send(net.claim(1, ip(VIP_V4)));
+    send(net.claim_all(1, &[]));
+    send(net.release(1, ip(VIP_V4)));
+    send(net.announce(1, ip(VIP_V4)));
+    send(Net::open());
+    send(net.changes());
+}
+
 #[test]
 fn free_addresses_are_claimed_announced_and_released() {
     between_namespaces(async |net, here, peer| {
@@ -146,7 +160,7 @@ fn free_addresses_are_claimed_announced_and_released() {
         let begun = Instant::now();
         let (v4, v6) = tokio::join!(net.claim(here.index, ip(VIP_V4)), net.claim(here.index, ip(VIP_V6)));
         assert_eq!((v4.unwrap(), v6.unwrap()), (Claim::Ours, Claim::Ours));
-        assert!(begun.elapsed() < Duration::from_millis(1000), "claiming took {:?}", begun.elapsed());
+        assert!(begun.elapsed() < Duration::from_millis(1300), "claiming took {:?}", begun.elapsed());
 
         let mac = nlb_user::net::MacText(here.mac.unwrap()).to_string();
         for address in [VIP_V4, VIP_V6] {
@@ -203,10 +217,33 @@ fn a_restarted_controller_keeps_its_addresses() {
             let restarted = Net::open().await.unwrap();
             let begun = Instant::now();
             assert_eq!(restarted.claim(here.index, ip(address)).await.unwrap(), Claim::Ours);
-            assert!(begun.elapsed() < Duration::from_millis(150));
+            assert!(begun.elapsed() < Duration::from_millis(500));
             restarted.release(here.index, ip(address)).await.unwrap();
         }
         assert!(!run_ip(&format!("address show dev {HERE}")).contains(VIP_V4));
+    });
+}
+
+#[test]
+fn hundreds_of_addresses_are_claimed_together() {
+    between_namespaces(async |net, here, peer| {
+        let v4 = (0..300_u32).map(|n| IpAddr::from(Ipv4Addr::from_bits(0xc612_0100 + n)));
+        let v6 = (0..300_u16).map(|n| IpAddr::from(Ipv6Addr::new(0x2001, 0xdb8, 1, 0, 0, 0, 1, n)));
+        let addresses: Vec<IpAddr> = v4.chain(v6).collect();
+        let (foreign_v4, foreign_v6) = (addresses[7], addresses[307]);
+        peer.ip(&format!("address add {foreign_v4}/32 dev {THERE}"));
+        peer.ip(&format!("address add {foreign_v6}/128 dev {THERE}"));
+        for what in ["new", "there already"] {
+            let begun = Instant::now();
+            let claims = net.claim_all(here.index, &addresses).await.unwrap();
+            println!("600 addresses, {what}: {:?}", begun.elapsed());
+            assert!(begun.elapsed() < Duration::from_secs(2), "it took {:?}", begun.elapsed());
+            for address in &addresses {
+                let foreign = [foreign_v4, foreign_v6].contains(address);
+                let expected = if foreign { Claim::InUse { by: THERE_MAC } } else { Claim::Ours };
+                assert_eq!(claims[address].as_ref().unwrap(), &expected, "{address}");
+            }
+        }
     });
 }
 
@@ -219,7 +256,7 @@ fn an_address_moves_with_the_interface_it_is_wanted_on() {
         assert!(!other.discovers);
         let begun = Instant::now();
         net.claim(other.index, ip(VIP_V4)).await.unwrap();
-        assert!(begun.elapsed() < Duration::from_millis(150), "there is nobody to probe on such an interface");
+        assert!(begun.elapsed() < Duration::from_millis(500), "there is nobody to probe on such an interface");
         net.claim(here.index, ip(VIP_V4)).await.unwrap();
         assert!(run_ip(&format!("address show dev {HERE}")).contains(VIP_V4));
         assert!(!run_ip("address show dev nlb-other").contains(VIP_V4));
@@ -243,13 +280,17 @@ fn an_operators_address_is_used_and_kept() {
 #[test]
 fn claimed_addresses_are_no_source_of_the_nodes_own_traffic() {
     between_namespaces(async |net, here, _| {
-        // Closer to the peer's address than the node's own, so that either family would prefer it.
         for address in ["10.0.0.3", "2001:db8::3"] {
             assert_eq!(net.claim(here.index, ip(address)).await.unwrap(), Claim::Ours);
         }
-        for (any, peer, own) in [("0.0.0.0", THERE_V4, HERE_V4), ("::", THERE_V6, "2001:db8::1")] {
+        // Now the claimed IPv4 address is the interface's first, which a route without gateway takes for its source;
+        // the claimed IPv6 address is closer to the other end than the node's own.
+        run_ip(&format!("address del {HERE_V4}/24 dev {HERE}"));
+        run_ip(&format!("address add {HERE_V4}/24 dev {HERE}"));
+        run_ip(&format!("route add 192.0.2.0/24 dev {HERE}"));
+        for (any, other, own) in [("0.0.0.0", "192.0.2.1", HERE_V4), ("::", THERE_V6, "2001:db8::1")] {
             let socket = UdpSocket::bind((ip(any), 0)).unwrap();
-            socket.connect((ip(peer), 9)).unwrap();
+            socket.connect((ip(other), 9)).unwrap();
             assert_eq!(socket.local_addr().unwrap().ip(), ip(own));
         }
     });
@@ -395,7 +436,7 @@ fn three_thousand_known_targets_resolve_at_once() {
         assert_eq!(found.len(), targets.len());
         assert!(found.values().all(|resolution| mac_of(resolution) == THERE_MAC));
         println!("3,000 targets resolved in {took:?}");
-        assert!(took < Duration::from_millis(900), "it took {took:?}");
+        assert!(took < Duration::from_secs(1), "it took {took:?}");
     });
 }
 

@@ -75,6 +75,10 @@ pub struct World {
     targets: u32,
     groups: u32,
     endpoints: u32,
+    ports_set: bool,
+    /// As they were after the last packet: nothing else changes them.
+    counters: Vec<u64>,
+    rows: Vec<Row>,
 }
 
 /// The world, empty: no virtual address, no flow. Others wait until it is given back.
@@ -88,15 +92,7 @@ pub fn world() -> MutexGuard<'static, World> {
 
 /// The production object.
 pub fn object() -> &'static [u8] {
-    static OBJECT: OnceLock<Vec<u8>> = OnceLock::new();
-    OBJECT.get_or_init(|| {
-        let found = std::fs::read_dir(target_dir().join("debug/build")).expect("built").flatten().filter_map(|entry| {
-            let path = entry.path().join("out/nlb");
-            let made = path.metadata().ok().filter(|meta| meta.is_file())?.modified().ok()?;
-            entry.file_name().to_string_lossy().starts_with("nlb-user-").then_some((made, path))
-        });
-        std::fs::read(found.max().expect("built").1).expect("readable")
-    })
+    nlb_user::dataplane::OBJECT
 }
 
 impl World {
@@ -123,7 +119,17 @@ impl World {
             }
             Ok(())
         })?;
-        Ok(Self { ns, ebpf, clients, targets, groups: 0, endpoints: 0 })
+        Ok(Self {
+            ns,
+            ebpf,
+            clients,
+            targets,
+            groups: 0,
+            endpoints: 0,
+            ports_set: false,
+            counters: vec![0; reason::COUNTERS],
+            rows: vec![Row::default(); ROWS as usize],
+        })
     }
 
     fn clear(&mut self) -> Result<()> {
@@ -139,8 +145,9 @@ impl World {
         for index in 0..self.endpoints {
             self.put(map::TARGETS, index, Target::default());
         }
-        for word in 0..(65536 / 64) {
-            self.put(map::PORTS, word, 0_u64);
+        if self.ports_set {
+            self.host_ports(|_| false);
+            self.ports_set = false;
         }
         (self.groups, self.endpoints) = (0, 0);
         self.put(map::NODE, 0, Node { layout: LAYOUT_VERSION, _pad: 0, secret: SECRET });
@@ -229,6 +236,7 @@ impl World {
             let bits = (0..64).filter(|bit| in_use((word * 64 + bit) as u16)).fold(0_u64, |bits, bit| bits | 1 << bit);
             self.put(map::PORTS, word, bits);
         }
+        self.ports_set = true;
     }
 
     /// A flow entry.
@@ -280,7 +288,6 @@ impl World {
 
     /// Runs one frame and tells all that came of it.
     pub fn send(&mut self, from: Side, frame: &[u8]) -> Seen {
-        let (counters, rows) = (self.counters(), self.rows());
         // struct xdp_md: data, data_end, data_meta, ingress_ifindex, rx_queue_index, egress_ifindex.
         let context = [0, frame.len() as u32, 0, self.index(from), 0, 0];
         let mut out = vec![POISON; 4096];
@@ -295,14 +302,18 @@ impl World {
         let (len, action) = (done.data_size_out as usize, done.return_value);
         assert!(out[len..].iter().all(|byte| *byte == POISON), "bytes behind the packet were written");
         out.truncate(len);
+        let (counters_now, rows_now) = (self.counters(), self.rows());
         let counters: BTreeMap<u8, u64> = (0..=255)
-            .zip(self.counters().iter().zip(counters))
-            .filter_map(|(number, (now, before))| (*now != before).then_some((number, now - before)))
+            .zip(counters_now.iter().zip(&self.counters))
+            .map(|(number, (now, before))| (number, now - before))
+            .filter(|(_, grown)| *grown != 0)
             .collect();
         let rows = (0..)
-            .zip(self.rows().iter().zip(rows))
-            .filter_map(|(index, (now, before))| (*now != before).then(|| (index, minus(now, &before))))
+            .zip(rows_now.iter().zip(&self.rows))
+            .filter(|(_, (now, before))| now != before)
+            .map(|(index, (now, before))| (index, minus(now, before)))
             .collect();
+        (self.counters, self.rows) = (counters_now, rows_now);
         let action = match action {
             0 => Action::Aborted,
             1 => Action::Drop,
@@ -325,7 +336,7 @@ impl World {
 }
 
 fn endpoint(at: SocketAddr, proto: u8) -> Endpoint {
-    Endpoint { addr: at.ip().into(), port: Be16::new(at.port()), proto, _pad: 0 }
+    Endpoint::new(at.ip().into(), Be16::new(at.port()), proto)
 }
 
 /// The key of a packet's flow.
@@ -336,7 +347,8 @@ pub fn key(src: SocketAddr, dst: SocketAddr, proto: u8) -> FlowKey {
         src_port: Be16::new(src.port()),
         dst_port: Be16::new(dst.port()),
         proto,
-        _pad: [0; 3],
+        _pad: 0,
+        _tail: 0,
     }
 }
 

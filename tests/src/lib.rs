@@ -1,8 +1,8 @@
 //! What kernel tests, the demo and the benchmarks share.
 //!
 //! From the bottom up: [`netns`] makes network namespaces, [`topology`] a whole network of them, [`server`] and
-//! [`client`] talk across it, and [`nlb`] runs the real binary in the middle. Apart from these, [`golden`] runs single
-//! packets ([`packet`]) through the program with no network at all.
+//! [`client`] talk across it, with frames of their own making by [`wire`], and [`nlb`] runs the real binary in the
+//! middle. Apart from these, [`golden`] runs single packets ([`packet`]) through the program with no network at all.
 //!
 //! Everything here belongs to the process that made it and ends with it, however it ends.
 
@@ -13,6 +13,7 @@ pub mod nlb;
 pub mod packet;
 pub mod server;
 pub mod topology;
+pub mod wire;
 
 use std::time::{Duration, Instant};
 

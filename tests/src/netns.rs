@@ -291,6 +291,17 @@ mod tests {
     }
 
     #[test]
+    fn children_run_inside_and_end_with_their_owner() {
+        let netns = Netns::new("children").unwrap();
+        let child = Process(netns.command("sleep").arg("100").spawn().unwrap());
+        let of = |pid: u32| std::fs::read_link(format!("/proc/{pid}/ns/net")).unwrap();
+        assert_eq!(of(child.0.id()), std::fs::read_link(netns.path()).unwrap());
+        let path = format!("/proc/{}", child.0.id());
+        drop(child);
+        assert!(!Path::new(&path).exists());
+    }
+
+    #[test]
     fn pairs_connect_namespaces() {
         let (a, b) = (Netns::new("a").unwrap(), Netns::new("b").unwrap());
         veth((&a, "to-b"), (&b, "to-a")).unwrap();

@@ -1,7 +1,9 @@
 //! The real `nlb`, run in the balancer's namespace.
 
 use std::{
+    collections::BTreeMap,
     fs::File,
+    io::Read,
     net::{IpAddr, SocketAddr},
     path::{Path, PathBuf},
     process::{Command, Output, Stdio},
@@ -10,6 +12,7 @@ use std::{
 
 use anyhow::{Context as _, Result, bail, ensure};
 use nix::{sys::signal::Signal, unistd::Pid};
+use nlb_common::{Reason, reason::Verdict};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -60,6 +63,33 @@ impl Default for Options {
     }
 }
 
+/// What a node has counted: how often packets ended for each reason, and how often each event happened.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Counters(pub BTreeMap<String, u64>);
+
+impl Counters {
+    /// One of them, by its label.
+    pub fn get(&self, label: &str) -> u64 {
+        self.0.get(label).copied().unwrap_or_default()
+    }
+
+    /// What was counted since `before`; nothing that stayed the same.
+    pub fn since(&self, before: &Self) -> Self {
+        let grown = self.0.iter().map(|(label, count)| (label.clone(), count - before.get(label)));
+        Self(grown.filter(|(_, count)| *count > 0).collect())
+    }
+
+    /// How many packets ended.
+    pub fn packets(&self) -> u64 {
+        Reason::ALL.iter().map(|reason| self.get(reason.label())).sum()
+    }
+
+    /// How many packets were answered with a reset.
+    pub fn resets(&self) -> u64 {
+        Reason::ALL.iter().filter(|it| it.verdict() == Verdict::Reset).map(|reason| self.get(reason.label())).sum()
+    }
+}
+
 /// A node: the configuration and state of one `nlb`, and its controller while it runs.
 #[derive(Debug)]
 pub struct Nlb<'a> {
@@ -69,7 +99,8 @@ pub struct Nlb<'a> {
     binary: PathBuf,
     options: Options,
     controller: Option<Process>,
-    starts: usize,
+    /// Packets received before the program was attached.
+    unseen: u64,
 }
 
 impl<'a> Nlb<'a> {
@@ -77,7 +108,7 @@ impl<'a> Nlb<'a> {
     pub fn prepare(ns: &'a Netns, options: Options) -> Result<Self> {
         let dir = tempfile::Builder::new().prefix(&format!("nlb-{}-", std::process::id())).tempdir()?;
         let binary = options.binary.clone().map_or_else(binary, Ok)?;
-        let nlb = Self { ns, dir, binary, options, controller: None, starts: 0 };
+        let nlb = Self { ns, dir, binary, options, controller: None, unseen: 0 };
         nlb.write_node_toml(&nlb.options.bpffs)?;
         Ok(nlb)
     }
@@ -87,7 +118,56 @@ impl<'a> Nlb<'a> {
         let options = Options { interfaces: network.interfaces().to_owned(), ..Options::default() };
         let mut nlb = Self::prepare(&network.balancer.ns, options)?;
         nlb.run()?;
+        nlb.begin_accounts()?;
         Ok(nlb)
+    }
+
+    /// Packets received by the interfaces, whether the program saw them or not.
+    fn received(&self) -> Result<u64> {
+        let read = |name: &str| -> Result<u64> {
+            let path = format!("/sys/class/net/{name}/statistics/rx_packets");
+            Ok(self.ns.run(|| std::fs::read_to_string(path))?.trim().parse()?)
+        };
+        self.options.interfaces.split(',').map(read).sum()
+    }
+
+    /// From now on, every packet received must be counted.
+    pub fn begin_accounts(&mut self) -> Result<()> {
+        // Between two readings that agree nothing came in, so both are of one moment.
+        wait_for("a quiet moment", PATIENCE, || {
+            let (before, counted, after) = (self.received()?, self.counters()?.packets(), self.received()?);
+            self.unseen = after.saturating_sub(counted);
+            Ok(before == after)
+        })
+    }
+
+    /// Whether every packet received was counted, for one reason.
+    pub fn check_accounts(&self) -> Result<()> {
+        let mut last = (0, 0);
+        let agree = wait_for("the counters to add up", Duration::from_secs(5), || {
+            let (before, counted, after) = (self.received()?, self.counters()?.packets(), self.received()?);
+            last = (after, counted);
+            Ok(before == after && counted + self.unseen == after)
+        });
+        let (received, counted) = last;
+        agree.with_context(|| {
+            format!("{received} packets received, {} before the program, {counted} counted", self.unseen)
+        })
+    }
+
+    /// What was counted so far.
+    pub fn counters(&self) -> Result<Counters> {
+        let report = self.json(&["counters"])?;
+        let counters = report["counters"].as_array().context("no counters")?;
+        let entry = |entry: &Value| Some((entry["name"].as_str()?.to_owned(), entry["count"].as_u64()?));
+        let entries: Option<_> = counters.iter().map(entry).collect();
+        Ok(Counters(entries.with_context(|| format!("unknown counters {report}"))?))
+    }
+
+    /// How many flows there are, with these options of `nlb flow list`.
+    pub fn flows(&self, options: &[&str]) -> Result<u64> {
+        let report = self.json(&[&["flow", "list", "--count"], options].concat())?;
+        report["flows"].as_u64().with_context(|| format!("unknown count {report}"))
     }
 
     /// Writes node.toml with this directory for pins.
@@ -115,9 +195,18 @@ impl<'a> Nlb<'a> {
         command
     }
 
+    /// Gives the controllers started from now on these arguments, too.
+    pub fn add_args(&mut self, args: &[&str]) {
+        self.options.args.extend(args.iter().map(|arg| (*arg).to_owned()));
+    }
+
+    /// The namespace it runs in.
+    pub const fn ns(&self) -> &Netns {
+        self.ns
+    }
+
     /// Starts the controller and waits until it answers.
     pub fn run(&mut self) -> Result<()> {
-        self.starts += 1;
         let log = File::options().create(true).append(true).open(self.path("log"))?;
         let mut command = self.run_command();
         command.stdout(log.try_clone()?).stderr(log);
@@ -169,12 +258,17 @@ impl<'a> Nlb<'a> {
         std::fs::read_to_string(self.path("log")).unwrap_or_default()
     }
 
+    /// A command of the command line.
+    pub fn cli_command(&self, args: &[&str]) -> Command {
+        let mut command = self.ns.command(&self.binary);
+        command.args(args).arg("--config").arg(self.path("node.toml"));
+        command.envs(self.options.env.iter().cloned());
+        command
+    }
+
     /// Runs a command of the command line to its end.
     pub fn output(&self, args: &[&str]) -> Result<Output> {
-        let mut command = self.ns.command(&self.binary);
-        command.args(args).arg("--config").arg(self.path("node.toml")).stdin(Stdio::null());
-        command.envs(self.options.env.iter().cloned());
-        command.output().with_context(|| format!("can't run {}", self.binary.display()))
+        output_within(&mut self.cli_command(args), PATIENCE)
     }
 
     /// Runs a command that must succeed and returns what it printed.
@@ -205,6 +299,33 @@ impl Drop for Nlb<'_> {
             eprintln!("--- log of nlb in {}\n{}---", self.ns.name(), self.log());
         }
     }
+}
+
+/// Runs a command to its end, which must come within `limit`.
+pub fn output_within(command: &mut Command, limit: Duration) -> Result<Output> {
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut process = Process(command.spawn().with_context(|| format!("can't run {:?}", command.get_program()))?);
+    // Pipes are read from the beginning: a full one would stop the child.
+    let read = |stream: Option<Box<dyn Read + Send>>| {
+        std::thread::spawn(move || {
+            let mut bytes = Vec::new();
+            stream.map_or(Ok(0), |mut stream| stream.read_to_end(&mut bytes)).map(|_| bytes)
+        })
+    };
+    let stdout = read(process.0.stdout.take().map(|stream| Box::new(stream) as _));
+    let stderr = read(process.0.stderr.take().map(|stream| Box::new(stream) as _));
+    let mut status = None;
+    let ended = wait_for("a command to end", limit, || {
+        status = process.0.try_wait()?;
+        Ok(status.is_some())
+    });
+    drop(process);
+    let join = |thread: std::thread::JoinHandle<std::io::Result<Vec<u8>>>| {
+        thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    };
+    let (stdout, stderr) = (join(stdout)?, join(stderr)?);
+    ended.with_context(|| format!("{command:?}: {}", String::from_utf8_lossy(&stderr)))?;
+    Ok(Output { status: status.context("it has ended")?, stdout, stderr })
 }
 
 /// One load balancer and its target group, in the shape of lb.json. [`Self::json`] makes it.

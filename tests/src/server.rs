@@ -48,7 +48,7 @@ struct Shared {
 ///
 /// It begins with the line `NAME PEER`, and then answers each line: `download N` with N bytes of [`Pattern`];
 /// `upload N`, followed by that many bytes, with `same` or with where they differ; `later MS TEXT` with TEXT after that
-/// time; any other with itself.
+/// time; `ticks N MS` with as many lines `tick`, one after each such time; any other with itself.
 pub struct TcpServer {
     addr: SocketAddr,
     listener: TcpListener,
@@ -148,6 +148,13 @@ fn serve(stream: &TcpStream, peer: SocketAddr, name: &str) -> std::io::Result<()
             (Some("later"), Some(ms)) => {
                 thread::sleep(Duration::from_millis(ms));
                 writer.write_all(format!("{}\n", words.next().unwrap_or_default()).as_bytes())?;
+            }
+            (Some("ticks"), Some(count)) => {
+                let every = words.next().and_then(|word| word.parse().ok()).map_or(TICK, Duration::from_millis);
+                for _ in 0..count {
+                    thread::sleep(every);
+                    writer.write_all(b"tick\n")?;
+                }
             }
             _ => writer.write_all(line.as_bytes())?,
         }

@@ -28,11 +28,15 @@
 use std::{
     fmt::Write as _,
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    time::Duration,
 };
 
 use anyhow::Result;
 
-use crate::netns::{Netns, Offload};
+use crate::{
+    netns::{Netns, Offload},
+    wait_for,
+};
 
 /// How the balancer is connected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -239,6 +243,13 @@ fn quick_addresses(ns: &Netns) -> Result<()> {
 
 /// Makes the balancer a router, and one that takes part in duplicate address detection: claims are made by it.
 fn route_on(ns: &Netns, interfaces: &[&str]) -> Result<()> {
+    // Link-local addresses are to be usable at once, too; only then does detection begin.
+    wait_for("addresses of the balancer", Duration::from_secs(5), || {
+        let table = ns.run(|| std::fs::read_to_string("/proc/thread-self/net/if_inet6"))?;
+        let settled = |line: &str| line.split_whitespace().nth(4).is_some_and(|flags| !is_tentative(flags));
+        let own = |name: &&str| table.lines().any(|line| line.starts_with("fe80") && line.ends_with(name));
+        Ok(table.lines().all(settled) && interfaces.iter().all(|name| own(&name)))
+    })?;
     ns.sysctl("net/ipv4/ip_forward", "1")?;
     ns.sysctl("net/ipv6/conf/all/forwarding", "1")?;
     for scope in ["all", "default"].iter().chain(interfaces) {
@@ -250,4 +261,10 @@ fn route_on(ns: &Netns, interfaces: &[&str]) -> Result<()> {
         ns.sysctl(&format!("net/ipv4/conf/{scope}/send_redirects"), "0")?;
     }
     Ok(())
+}
+
+/// Whether the flags of an address, as /proc shows them, say that it can't be used yet (linux/if_addr.h).
+fn is_tentative(flags: &str) -> bool {
+    const TENTATIVE: u32 = 0x40;
+    u32::from_str_radix(flags, 16).is_ok_and(|flags| flags & TENTATIVE != 0)
 }

@@ -1,5 +1,7 @@
 //! The test network itself, with nothing but the kernel's forwarding in the balancer.
 
+#![expect(clippy::unwrap_used, reason = "a test that can't go on says so by panicking")]
+
 use std::net::SocketAddr;
 
 use nlb_tests::{

@@ -3,7 +3,12 @@
 //! `serde_json` leaves a value unread as a slice of the text (`RawValue`); where the slice lies is where the value
 //! stands. Each level is read when the rules ask for it, so nesting that nobody asked for costs no stack.
 
-use std::{collections::BTreeMap, fmt, marker::PhantomData, ops::RangeInclusive};
+use std::{
+    collections::{BTreeMap, btree_map::Entry},
+    fmt,
+    marker::PhantomData,
+    ops::RangeInclusive,
+};
 
 use serde::{
     Deserialize, Deserializer,
@@ -11,7 +16,10 @@ use serde::{
 };
 use serde_json::value::RawValue;
 
-use super::problem::{Invalid, Problem};
+use super::{
+    file::MAX_BYTES,
+    problem::{Invalid, Problem},
+};
 
 /// A value of the file: its text and its path.
 #[derive(Clone, Debug)]
@@ -91,6 +99,9 @@ impl<'a> Reader<'a> {
                 r#"the file is empty; an empty configuration is {"load_balancers":[],"target_groups":[]}"#,
             );
         }
+        if self.text.len() as u64 > MAX_BYTES {
+            return sentence(0, "larger than 16 MiB, which no configuration is: is it the right file?");
+        }
         if self.text.starts_with('\u{feff}') {
             return sentence(0, "the file begins with a byte order mark: save it as UTF-8 without one");
         }
@@ -163,10 +174,11 @@ impl<'a> Reader<'a> {
             let at = Value { text: key.get(), path: value.path.clone() };
             let Some(name) = self.read::<String>(&at, '"', "a name") else { continue };
             let path = join(&value.path, &name);
-            if fields.contains_key(&name) {
-                self.problem(&Value { path, ..at }, "this field is given twice");
-            } else {
-                fields.insert(name, Value { text: raw.get(), path });
+            match fields.entry(name) {
+                Entry::Occupied(_) => self.problem(&Value { path, ..at }, "this field is given twice"),
+                Entry::Vacant(field) => {
+                    field.insert(Value { text: raw.get(), path });
+                }
             }
         }
         Some(Object { at: value.clone(), fields })
@@ -258,7 +270,7 @@ fn join(path: &str, name: &str) -> String {
 
 /// Text in quotes and on one line, cut if it is long.
 pub(super) fn quote(text: &str) -> String {
-    const LONGEST: usize = 64;
+    const LONGEST: usize = 100;
     match text.char_indices().nth(LONGEST) {
         Some((cut, _)) => format!("{:?}...", &text[..cut]),
         None => format!("{text:?}"),

@@ -11,8 +11,10 @@ mod attributes;
 mod config;
 mod diff;
 mod edit;
+mod file;
 mod json;
 mod parse;
+mod parse_group;
 mod problem;
 mod rules;
 mod warnings;
@@ -27,5 +29,5 @@ pub use config::{
 };
 pub use diff::{Change, ChangeKind, changes};
 pub use edit::EditError;
-pub use parse::{MAX_BYTES, ReadError, read_text};
+pub use file::{MAX_BYTES, ReadError, read_text};
 pub use problem::{Invalid, Problem};

@@ -2,63 +2,14 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
-    fs::File,
-    io::{self, Read as _},
     net::IpAddr,
-    path::{Path, PathBuf},
 };
 
 use super::{
-    Config, Invalid, Limits, Listener, LoadBalancer, Protocol, Target, TargetGroup, TargetType, attributes,
+    Config, Invalid, Limits, Listener, LoadBalancer, Protocol, attributes,
     json::{Object, Reader, Value, list, quote},
     rules,
 };
-
-/// The largest file that is read, in bytes: many times what the largest data plane needs.
-pub const MAX_BYTES: u64 = 16 << 20;
-
-/// A file that can't be had as text.
-#[derive(Debug, thiserror::Error)]
-pub enum ReadError {
-    /// The system refused.
-    #[error("cannot read {}", path.display())]
-    Io {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        #[source]
-        source: io::Error,
-    },
-    /// Larger than [`MAX_BYTES`].
-    #[error("{} is larger than {} MiB, which no configuration is: is it the right file?", .0.display(), MAX_BYTES >> 20)]
-    TooLarge(PathBuf),
-    /// Not UTF-8.
-    #[error("{}:{line}: found bytes that are not UTF-8: a configuration is a JSON text in UTF-8", path.display())]
-    NotText {
-        /// The file.
-        path: PathBuf,
-        /// The line they are on, from 1.
-        line: usize,
-    },
-}
-
-/// The text of a configuration file.
-///
-/// # Errors
-/// If it can't be read, is larger than [`MAX_BYTES`], or is no text.
-pub fn read_text(path: &Path) -> Result<String, ReadError> {
-    let io = |source| ReadError::Io { path: path.to_owned(), source };
-    let mut bytes = Vec::new();
-    File::open(path).map_err(io)?.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(io)?;
-    if bytes.len() as u64 > MAX_BYTES {
-        return Err(ReadError::TooLarge(path.to_owned()));
-    }
-    String::from_utf8(bytes).map_err(|error| {
-        let valid = &error.as_bytes()[..error.utf8_error().valid_up_to()];
-        let line = valid.iter().filter(|byte| **byte == b'\n').count() + 1;
-        ReadError::NotText { path: path.to_owned(), line }
-    })
-}
 
 impl Config {
     /// The configuration that `text` is; `file` names it in errors.
@@ -73,17 +24,17 @@ impl Config {
 }
 
 /// Reads and checks at once; what is named twice is remembered with the path of its first place.
-struct Parser<'r, 'a> {
-    reader: &'r mut Reader<'a>,
+pub(super) struct Parser<'r, 'a> {
+    pub reader: &'r mut Reader<'a>,
     limits: &'r Limits,
     /// Protocol of each group, if it is a valid one.
-    groups: BTreeMap<String, Option<Protocol>>,
+    pub groups: BTreeMap<String, Option<Protocol>>,
     /// The load balancer that uses a group.
     users: BTreeMap<String, String>,
     /// Addresses of load balancers and where they stand.
     addresses: HashMap<IpAddr, String>,
     /// Targets' addresses.
-    targets: Vec<(IpAddr, Value<'a>)>,
+    pub targets: Vec<(IpAddr, Value<'a>)>,
 }
 
 impl<'r, 'a> Parser<'r, 'a> {
@@ -97,8 +48,8 @@ impl<'r, 'a> Parser<'r, 'a> {
         let balancers = self.reader.required(&mut fields, "load_balancers", "[...]");
         let groups = self.reader.required(&mut fields, "target_groups", "[...]");
         // Groups first: listeners are checked against them.
-        let groups = groups.and_then(|value| self.named(&value, "target group", Self::group));
-        let balancers = balancers.and_then(|value| self.named(&value, "load balancer", Self::balancer));
+        let groups = groups.and_then(|value| self.named(&value, Self::group));
+        let balancers = balancers.and_then(|value| self.named(&value, Self::balancer));
         for (address, at) in &self.targets {
             if let Some(first) = self.addresses.get(address) {
                 let text = format!("found {address}, which is a load balancer's address ({first}): a target is a host");
@@ -112,10 +63,8 @@ impl<'r, 'a> Parser<'r, 'a> {
     fn named<T>(
         &mut self,
         value: &Value<'a>,
-        kind: &str,
         mut read: impl FnMut(&mut Self, &Value<'a>, &mut HashMap<String, String>) -> Option<T>,
     ) -> Option<Vec<T>> {
-        let _ = kind;
         let mut names = HashMap::new();
         let values = self.reader.list(value)?;
         let read: Vec<Option<T>> = values.iter().map(|value| read(self, value, &mut names)).collect();
@@ -231,60 +180,7 @@ impl<'r, 'a> Parser<'r, 'a> {
         Some(name)
     }
 
-    fn group(&mut self, value: &Value<'a>, names: &mut HashMap<String, String>) -> Option<TargetGroup> {
-        let allowed = ["name", "protocol", "port", "target_type", "attributes", "targets"];
-        let mut fields = self.reader.object(value, &allowed)?;
-        let name = self.name(&mut fields, names, rules::name);
-        let protocol = self.protocol(&mut fields);
-        let port = self.reader.required(&mut fields, "port", "8080").and_then(|value| self.port(&value));
-        let target_type = self.reader.required(&mut fields, "target_type", "\"ip\"");
-        let target_type = target_type.and_then(|value| self.target_type(&value));
-        let read = attributes::of_group(self.reader, fields.optional("attributes").as_ref(), protocol);
-        let targets = self.reader.required(&mut fields, "targets", "[...]");
-        let targets = targets.and_then(|value| self.targets(&value, port));
-        if let Some(name) = &name {
-            self.groups.insert(name.clone(), protocol);
-        }
-        let read = read?;
-        Some(TargetGroup {
-            name: name?,
-            protocol: protocol?,
-            port: port?,
-            target_type: target_type?,
-            preserve_client_ip: read.preserve_client_ip,
-            unhealthy_routing: read.unhealthy_routing,
-            attributes: read.others,
-            targets: targets?,
-        })
-    }
-
-    fn targets(&mut self, value: &Value<'a>, group_port: Option<u16>) -> Option<Vec<Target>> {
-        let values = self.reader.list(value)?;
-        let mut seen: HashMap<Target, String> = HashMap::new();
-        let read: Vec<Option<Target>> = values
-            .iter()
-            .map(|value| {
-                let mut fields = self.reader.object(value, &["id", "port"])?;
-                let id = self.reader.required(&mut fields, "id", "\"10.0.1.11\"").and_then(|value| {
-                    let address = self.address(&value)?;
-                    self.targets.push((address, value));
-                    Some(address)
-                });
-                let port = fields.optional("port").map_or(group_port, |value| self.port(&value));
-                let target = Target { id: id?, port: port? };
-                if let Some(first) = seen.get(&target) {
-                    let text = format!("found {target}, which stands at {first} already: a target is registered once");
-                    self.reader.problem(value, text);
-                } else {
-                    seen.insert(target, value.path.clone());
-                }
-                Some(target)
-            })
-            .collect();
-        read.into_iter().collect()
-    }
-
-    fn name(
+    pub fn name(
         &mut self,
         fields: &mut Object<'a>,
         names: &mut HashMap<String, String>,
@@ -304,7 +200,7 @@ impl<'r, 'a> Parser<'r, 'a> {
         Some(name)
     }
 
-    fn protocol(&mut self, fields: &mut Object<'a>) -> Option<Protocol> {
+    pub fn protocol(&mut self, fields: &mut Object<'a>) -> Option<Protocol> {
         let value = self.reader.required(fields, "protocol", "\"TCP\"")?;
         let text = self.reader.string(&value, "\"TCP\", \"UDP\" or \"TCP_UDP\"")?;
         let protocol = Protocol::ALL.into_iter().find(|protocol| protocol.as_str() == text);
@@ -320,26 +216,11 @@ impl<'r, 'a> Parser<'r, 'a> {
         protocol
     }
 
-    fn target_type(&mut self, value: &Value<'a>) -> Option<TargetType> {
-        let text = self.reader.string(value, "\"ip\"")?;
-        match text.as_str() {
-            "ip" => return Some(TargetType::Ip),
-            "instance" | "alb" => {
-                let text = format!(
-                    "found {text:?}, but such targets are not there yet: use \"ip\" and name targets by address"
-                );
-                self.reader.problem(value, text);
-            }
-            _ => self.reader.problem(value, format!("found {}, allowed is \"ip\"", quote(&text))),
-        }
-        None
-    }
-
-    fn port(&mut self, value: &Value<'a>) -> Option<u16> {
+    pub fn port(&mut self, value: &Value<'a>) -> Option<u16> {
         self.reader.integer(value, 1..=u16::MAX)
     }
 
-    fn address(&mut self, value: &Value<'a>) -> Option<IpAddr> {
+    pub fn address(&mut self, value: &Value<'a>) -> Option<IpAddr> {
         let text = self.reader.string(value, "an IP address in quotes")?;
         let Ok(address) = text.parse() else {
             self.reader.problem(value, format!("found {}, allowed is an IPv4 or IPv6 address", quote(&text)));

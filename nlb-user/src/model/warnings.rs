@@ -3,8 +3,8 @@
 use super::{Config, TargetGroup};
 
 impl Config {
-    /// Sentences about what serves nobody: groups that no listener names, groups without targets, and listeners on an
-    /// address family that their group has no target of.
+    /// Sentences about what serves nobody: groups that no listener names, and listeners on an address family that their
+    /// group has no target of.
     pub fn warnings(&self) -> Vec<String> {
         let listeners = || self.load_balancers.iter().flat_map(|balancer| &balancer.listeners);
         let unused = |group: &&TargetGroup| !listeners().any(|listener| listener.target_group == group.name);

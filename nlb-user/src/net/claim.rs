@@ -7,18 +7,21 @@
 //! What was claimed is told from what the operator configured by the address's protocol number ([`MARK`]), which the
 //! kernel keeps and `ip address` shows. So it survives the controller, and only marked addresses are ever removed.
 
-use std::{io, net::IpAddr};
+use std::{
+    collections::{HashMap, HashSet},
+    io,
+    net::IpAddr,
+};
 
 use rtnetlink::{
     packet_core::{NLM_F_CREATE, NLM_F_EXCL},
     packet_route::{
         AddressFamily, RouteNetlinkMessage,
         address::{AddressAttribute, AddressFlags, AddressMessage, AddressProtocol, AddressScope, CacheInfo},
-        route::RouteType,
     },
 };
 
-use super::{Interface, Mac, NetError, hops, interfaces, probe, rtnl::Rtnl};
+use super::{Interface, Mac, NetError, frames::Family, interfaces, probe::Prober, rtnl::Rtnl};
 
 /// `IFA_PROTO` of claimed addresses; the kernel itself uses 1 to 3.
 const MARK: AddressProtocol = AddressProtocol::Other(78);
@@ -37,6 +40,9 @@ pub enum Claim {
     },
 }
 
+/// What came of each address.
+pub(super) type Claims = HashMap<IpAddr, Result<Claim, NetError>>;
+
 /// An address as the kernel has it.
 struct Held {
     ifindex: u32,
@@ -45,90 +51,152 @@ struct Held {
     message: AddressMessage,
 }
 
-pub(super) async fn claim(rtnl: &Rtnl, ifindex: u32, address: IpAddr) -> Result<Claim, NetError> {
+/// Claims addresses for the interface, all in the time of one.
+pub(super) async fn claim(rtnl: &Rtnl, ifindex: u32, addresses: &[IpAddr]) -> Result<Claims, NetError> {
     let interface = interfaces::one(rtnl, ifindex).await?;
-    // One route lookup says whether the address is local at all; the list of addresses is read only then.
-    let local = hops::route_type(rtnl, address).await.is_ok_and(|kind| kind == RouteType::Local);
-    let mut probing = true;
-    if local {
-        let held = held(rtnl, address).await?;
-        if let Some(held) = held.iter().find(|held| held.ifindex == ifindex) {
-            return if held.duplicate { Err(duplicate(&interface, address)) } else { Ok(Claim::Ours) };
-        }
-        if held.iter().any(|held| !held.claimed) {
+    let mut held = held(rtnl).await?;
+    let mut claims = Claims::new();
+    let (mut unknown, mut ours) = (Vec::new(), Vec::new());
+    for &address in addresses.iter().collect::<HashSet<_>>() {
+        let places = held.remove(&address).unwrap_or_default();
+        if let Some(here) = places.iter().find(|place| place.ifindex == ifindex) {
+            claims.insert(address, if here.duplicate { Err(interface.duplicate(address)) } else { Ok(Claim::Ours) });
+        } else if places.iter().any(|place| !place.claimed) {
             // The operator has put it on another interface, the loopback one for example.
-            return Ok(Claim::Ours);
-        }
-        for held in held {
-            // Claimed on an interface that it is no longer wanted on.
-            remove(rtnl, held, address).await?;
-            probing = false;
-        }
-    }
-    if let Some(own) = interface.mac.filter(|_| probing && interface.discovers) {
-        must_be_up(&interface, address)?;
-        let found = probe::probe(ifindex, own, address).await;
-        let found = found.map_err(|source| NetError::Probe { interface: interface.name.clone(), address, source })?;
-        if let Some(by) = found {
-            return Ok(Claim::InUse { by });
+            claims.insert(address, Ok(Claim::Ours));
+        } else if places.is_empty() {
+            unknown.push(address);
+        } else if let Err(error) = remove_all(rtnl, places, address).await {
+            // Claimed on an interface that it is no longer wanted on, which keeps it.
+            claims.insert(address, Err(error));
+        } else {
+            ours.push(address);
         }
     }
-    match rtnl.act(RouteNetlinkMessage::NewAddress(new_address(ifindex, address)), NLM_F_CREATE | NLM_F_EXCL).await {
-        // A tentative IPv6 address of the operator's has no local route yet.
-        Err(error) if error.raw_os_error() == Some(libc::EEXIST) => return Ok(Claim::Ours),
-        Err(source) => return Err(NetError::Add { interface: interface.name, address, source }),
-        Ok(()) => {}
-    }
-    announce(&interface, address).await?;
-    Ok(Claim::Ours)
+    let (v4, v6): (Vec<_>, Vec<_>) = unknown.into_iter().partition(IpAddr::is_ipv4);
+    let (v4_ours, v6_ours): (Vec<_>, Vec<_>) = ours.into_iter().partition(IpAddr::is_ipv4);
+    let (v4, v6) = tokio::join!(
+        claim_family(rtnl, &interface, Family::V4, v4, v4_ours),
+        claim_family(rtnl, &interface, Family::V6, v6, v6_ours)
+    );
+    claims.extend(v4);
+    claims.extend(v6);
+    Ok(claims)
 }
 
+/// Claims addresses of one family that the node doesn't have: `unknown` after probing for them, `ours` at once.
+async fn claim_family(
+    rtnl: &Rtnl,
+    interface: &Interface,
+    family: Family,
+    unknown: Vec<IpAddr>,
+    mut ours: Vec<IpAddr>,
+) -> Claims {
+    let mut claims = Claims::new();
+    if unknown.is_empty() && ours.is_empty() {
+        return claims;
+    }
+    let prober = match interface.mac.filter(|_| interface.discovers) {
+        None => {
+            ours.extend(unknown);
+            None
+        }
+        Some(_) if !interface.up => {
+            ours.extend(unknown);
+            return all(&ours, |address| Err(interface.down(address)));
+        }
+        Some(own) => {
+            let failed = |error: &io::Error, address| Err(interface.probe_failed(address, error));
+            let prober = match Prober::open(interface.index, own, family) {
+                Ok(prober) => prober,
+                Err(error) => return all(&[unknown, ours].concat(), |address| failed(&error, address)),
+            };
+            // What was ours on another interface is added even if the probe for the others fails.
+            let taken = if unknown.is_empty() { Ok(HashMap::new()) } else { prober.probe(&unknown).await };
+            match taken {
+                Ok(taken) => {
+                    ours.extend(unknown.into_iter().filter(|address| !taken.contains_key(address)));
+                    claims.extend(taken.into_iter().map(|(address, by)| (address, Ok(Claim::InUse { by }))));
+                }
+                Err(error) => claims.extend(all(&unknown, |address| failed(&error, address))),
+            }
+            Some(prober)
+        }
+    };
+    let mut added = Vec::new();
+    for address in ours {
+        let claim = add(rtnl, interface, address).await;
+        if claim.is_ok() {
+            added.push(address);
+        }
+        claims.insert(address, claim);
+    }
+    if let Some(prober) = prober
+        && let Err(error) = prober.announce(&added).await
+    {
+        claims.extend(all(&added, |address| Err(interface.announce_failed(address, &error))));
+    }
+    claims
+}
+
+async fn add(rtnl: &Rtnl, interface: &Interface, address: IpAddr) -> Result<Claim, NetError> {
+    let message = RouteNetlinkMessage::NewAddress(new_address(interface.index, address));
+    match rtnl.act(message, NLM_F_CREATE | NLM_F_EXCL).await {
+        Err(error) if error.raw_os_error() != Some(libc::EEXIST) => {
+            Err(NetError::Add { interface: interface.name.clone(), address, source: error })
+        }
+        // Added, or somebody was faster.
+        _ => Ok(Claim::Ours),
+    }
+}
+
+/// Removes what was claimed of the address on the interface.
 pub(super) async fn release(rtnl: &Rtnl, ifindex: u32, address: IpAddr) -> Result<(), NetError> {
-    for held in held(rtnl, address).await? {
-        if held.ifindex == ifindex && held.claimed {
-            remove(rtnl, held, address).await?;
+    let mut places = held(rtnl).await?.remove(&address).unwrap_or_default();
+    places.retain(|place| place.ifindex == ifindex && place.claimed);
+    remove_all(rtnl, places, address).await
+}
+
+/// Tells the network that the address is on this interface.
+pub(super) async fn announce(interface: &Interface, address: IpAddr) -> Result<(), NetError> {
+    let Some(own) = interface.mac.filter(|_| interface.discovers) else { return Ok(()) };
+    if !interface.up {
+        return Err(interface.down(address));
+    }
+    let family = if address.is_ipv4() { Family::V4 } else { Family::V6 };
+    let announced = async { Prober::open(interface.index, own, family)?.announce(&[address]).await };
+    announced.await.map_err(|error: io::Error| interface.announce_failed(address, &error))
+}
+
+/// The same answer for all.
+fn all(addresses: &[IpAddr], answer: impl Fn(IpAddr) -> Result<Claim, NetError>) -> Claims {
+    addresses.iter().map(|&address| (address, answer(address))).collect()
+}
+
+async fn remove_all(rtnl: &Rtnl, places: Vec<Held>, address: IpAddr) -> Result<(), NetError> {
+    for place in places {
+        match rtnl.act(RouteNetlinkMessage::DelAddress(place.message), 0).await {
+            // Somebody was faster.
+            Err(error) if error.raw_os_error() == Some(libc::EADDRNOTAVAIL) => {}
+            Err(source) => return Err(NetError::Remove { ifindex: place.ifindex, address, source }),
+            Ok(()) => {}
         }
     }
     Ok(())
 }
 
-pub(super) async fn announce(interface: &Interface, address: IpAddr) -> Result<(), NetError> {
-    let Some(own) = interface.mac.filter(|_| interface.discovers) else { return Ok(()) };
-    must_be_up(interface, address)?;
-    probe::announce(interface.index, own, address).await.map_err(|source| NetError::Announce {
-        interface: interface.name.clone(),
-        address,
-        source,
-    })
-}
-
-fn must_be_up(interface: &Interface, address: IpAddr) -> Result<(), NetError> {
-    if interface.up { Ok(()) } else { Err(NetError::Down { interface: interface.name.clone(), address }) }
-}
-
-fn duplicate(interface: &Interface, address: IpAddr) -> NetError {
-    NetError::Duplicate { interface: interface.name.clone(), address }
-}
-
-async fn remove(rtnl: &Rtnl, held: Held, address: IpAddr) -> Result<(), NetError> {
-    match rtnl.act(RouteNetlinkMessage::DelAddress(held.message), 0).await {
-        // Somebody was faster.
-        Err(error) if error.raw_os_error() == Some(libc::EADDRNOTAVAIL) => Ok(()),
-        Err(source) => Err(NetError::Remove { ifindex: held.ifindex, address, source }),
-        Ok(()) => Ok(()),
+/// All addresses of the node, and where it has them.
+async fn held(rtnl: &Rtnl) -> Result<HashMap<IpAddr, Vec<Held>>, NetError> {
+    let answers = rtnl.dump(RouteNetlinkMessage::GetAddress(AddressMessage::default())).await;
+    let answers = answers.map_err(|source| NetError::Query { what: "the addresses".to_owned(), source })?;
+    let mut held: HashMap<IpAddr, Vec<Held>> = HashMap::new();
+    for (address, place) in answers.into_iter().filter_map(read) {
+        held.entry(address).or_default().push(place);
     }
+    Ok(held)
 }
 
-/// Where the node has the address.
-async fn held(rtnl: &Rtnl, address: IpAddr) -> Result<Vec<Held>, NetError> {
-    let mut question = AddressMessage::default();
-    question.header.family = family(address);
-    let answers = rtnl.dump(RouteNetlinkMessage::GetAddress(question)).await;
-    let answers = answers.map_err(|source: io::Error| NetError::Query { what: "the addresses".to_owned(), source })?;
-    Ok(answers.into_iter().filter_map(|answer| read(answer, address)).collect())
-}
-
-fn read(answer: RouteNetlinkMessage, address: IpAddr) -> Option<Held> {
+fn read(answer: RouteNetlinkMessage) -> Option<(IpAddr, Held)> {
     let RouteNetlinkMessage::NewAddress(message) = answer else { return None };
     // On a point-to-point link `Address` is the other end's and `Local` is ours; IPv6 has only `Address` elsewhere.
     let mut ours = None;
@@ -143,13 +211,13 @@ fn read(answer: RouteNetlinkMessage, address: IpAddr) -> Option<Held> {
             _ => {}
         }
     }
-    (ours == Some(address)).then_some(Held { ifindex: message.header.index, claimed, duplicate, message })
+    Some((ours?, Held { ifindex: message.header.index, claimed, duplicate, message }))
 }
 
 /// The address to add: alone in its prefix, marked, and of no use as a source.
 fn new_address(ifindex: u32, address: IpAddr) -> AddressMessage {
     let mut message = AddressMessage::default();
-    message.header.family = family(address);
+    message.header.family = if address.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 };
     message.header.index = ifindex;
     message.attributes =
         vec![AddressAttribute::Local(address), AddressAttribute::Address(address), AddressAttribute::Protocol(MARK)];
@@ -168,8 +236,4 @@ fn new_address(ifindex: u32, address: IpAddr) -> AddressMessage {
         }
     }
     message
-}
-
-fn family(address: IpAddr) -> AddressFamily {
-    if address.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 }
 }

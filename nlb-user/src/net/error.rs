@@ -87,6 +87,11 @@ pub enum NetError {
     },
 }
 
+/// The same error once more, for another address that met it.
+pub(super) fn same(error: &io::Error) -> io::Error {
+    error.raw_os_error().map_or_else(|| io::Error::new(error.kind(), error.to_string()), io::Error::from_raw_os_error)
+}
+
 /// What to do about a refused address.
 fn add_advice(address: &IpAddr, interface: &str, source: &io::Error) -> String {
     match source.raw_os_error() {

@@ -12,16 +12,31 @@ pub(super) const ETHERTYPE_IPV6: u16 = 0x86dd;
 const BROADCAST: Mac = [0xff; 6];
 const ARP_REQUEST: u16 = 1;
 const ICMPV6: u8 = 58;
-const NEIGHBOUR_SOLICITATION: u8 = 135;
-const NEIGHBOUR_ADVERTISEMENT: u8 = 136;
+/// ICMPv6 type.
+pub(super) const NEIGHBOUR_SOLICITATION: u8 = 135;
+/// ICMPv6 type.
+pub(super) const NEIGHBOUR_ADVERTISEMENT: u8 = 136;
 const TARGET_LINK_LAYER_ADDRESS: u8 = 2;
 /// The receiver shall replace what it has (RFC 4861 section 4.4).
 const OVERRIDE: u8 = 0x20;
 /// Proof that no router forwarded the packet (RFC 4861 section 7.1.1).
 const HOP_LIMIT: u8 = 255;
 
-/// Where things are in an Ethernet frame; the filters of the packet socket use these too.
+/// An address family, and with it the protocol that finds its neighbours.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Family {
+    /// IPv4, with ARP.
+    V4,
+    /// IPv6, with neighbour discovery.
+    V6,
+}
+
+/// Where things are in an Ethernet frame; the packet socket's filter uses these too.
 pub(super) mod offset {
+    /// Ethernet: source.
+    pub const SOURCE_MAC: usize = 6;
+    /// Ethernet: type.
+    pub const ETHERTYPE: usize = 12;
     /// ARP: operation.
     pub const ARP_OPERATION: usize = 20;
     /// ARP: the sender's Ethernet address.
@@ -92,51 +107,48 @@ pub(super) fn neighbour_advertisement(sender: Mac, address: Ipv6Addr) -> [u8; 86
 }
 
 /// The multicast group that owners of the address listen to (RFC 4291 section 2.7.1).
-pub(super) fn solicited_node(address: Ipv6Addr) -> Ipv6Addr {
+fn solicited_node(address: Ipv6Addr) -> Ipv6Addr {
     let [.., a, b, c] = address.octets();
     Ipv6Addr::from([0xff, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0xff, a, b, c])
 }
 
 /// The Ethernet address of an IPv6 multicast group (RFC 2464 section 7).
-pub(super) fn multicast_mac(group: Ipv6Addr) -> Mac {
+fn multicast_mac(group: Ipv6Addr) -> Mac {
     let [.., a, b, c, d] = group.octets();
     [0x33, 0x33, a, b, c, d]
 }
 
-/// Who uses the address, or is about to, by this frame; `None` if the frame doesn't say.
-pub(super) fn claimant(frame: &[u8], address: IpAddr) -> Option<Mac> {
-    match address {
-        IpAddr::V4(address) => arp_claimant(frame, address),
-        IpAddr::V6(address) => nd_claimant(frame, address),
+/// An address, and the host that uses it or is about to, by this frame; `None` if the frame doesn't say.
+pub(super) fn claimant(frame: &[u8]) -> Option<(IpAddr, Mac)> {
+    match u16::from_be_bytes(bytes(frame, offset::ETHERTYPE)?) {
+        ETHERTYPE_ARP => arp_claimant(frame),
+        ETHERTYPE_IPV6 => nd_claimant(frame),
+        _ => None,
     }
 }
 
-/// RFC 5227 section 2.1.1: a sender with the address owns it; another probe for it comes from a rival.
-fn arp_claimant(frame: &[u8], address: Ipv4Addr) -> Option<Mac> {
+/// RFC 5227 section 2.1.1: a sender with an address owns it; one without it that asks is a rival.
+fn arp_claimant(frame: &[u8]) -> Option<(IpAddr, Mac)> {
     let sender: [u8; 4] = bytes(frame, offset::ARP_SENDER)?;
     let target: [u8; 4] = bytes(frame, offset::ARP_TARGET)?;
     let request = bytes(frame, offset::ARP_OPERATION)? == ARP_REQUEST.to_be_bytes();
-    let owner = sender == address.octets();
-    let rival = request && sender == [0; 4] && target == address.octets();
-    (owner || rival).then(|| bytes(frame, offset::ARP_SENDER_MAC)).flatten()
+    let address = if sender != [0; 4] { sender } else { Some(target).filter(|_| request)? };
+    Some((address.into(), bytes(frame, offset::ARP_SENDER_MAC)?))
 }
 
 /// RFC 4862 section 5.4.3 and 5.4.4: an advertisement comes from the owner; a solicitation from nobody, from a rival.
-fn nd_claimant(frame: &[u8], address: Ipv6Addr) -> Option<Mac> {
+fn nd_claimant(frame: &[u8]) -> Option<(IpAddr, Mac)> {
     let genuine = bytes(frame, offset::NEXT_HEADER)? == [ICMPV6, HOP_LIMIT];
     let target: [u8; 16] = bytes(frame, offset::ND_TARGET)?;
-    if !genuine || target != address.octets() {
-        return None;
-    }
-    let source_mac = bytes(frame, 6);
-    match bytes::<1>(frame, offset::ICMP_TYPE)?[0] {
-        NEIGHBOUR_SOLICITATION if bytes(frame, offset::SOURCE)? == [0_u8; 16] => source_mac,
+    let mac = match bytes::<1>(frame, offset::ICMP_TYPE)?[0] {
+        NEIGHBOUR_SOLICITATION if bytes(frame, offset::SOURCE)? == [0_u8; 16] => bytes(frame, offset::SOURCE_MAC)?,
         NEIGHBOUR_ADVERTISEMENT if bytes(frame, offset::ND_OPTIONS) == Some([TARGET_LINK_LAYER_ADDRESS, 1]) => {
-            bytes(frame, offset::ND_OPTIONS + 2)
+            bytes(frame, offset::ND_OPTIONS + 2)?
         }
-        NEIGHBOUR_ADVERTISEMENT => source_mac,
-        _ => None,
-    }
+        NEIGHBOUR_ADVERTISEMENT => bytes(frame, offset::SOURCE_MAC)?,
+        _ => return None,
+    };
+    genuine.then_some((target.into(), mac))
 }
 
 /// `N` bytes of the frame, if it has them.
@@ -232,25 +244,35 @@ mod tests {
     #[test]
     fn owners_and_rivals_are_told_from_bystanders() {
         let other = Ipv4Addr::new(198, 18, 0, 11);
-        assert_eq!(claimant(&arp_announcement(MAC, V4), V4.into()), Some(MAC), "the owner speaks");
-        assert_eq!(claimant(&arp_probe(MAC, V4), V4.into()), Some(MAC), "a rival probes");
-        assert_eq!(claimant(&arp_probe(MAC, other), V4.into()), None);
-        assert_eq!(claimant(&arp(MAC, other, V4), V4.into()), None, "a bystander looks for the owner");
-        assert_eq!(claimant(&neighbour_advertisement(MAC, V6), V6.into()), Some(MAC), "the owner speaks");
-        assert_eq!(claimant(&neighbour_solicitation(MAC, V6), V6.into()), Some(MAC), "a rival probes");
-        assert_eq!(claimant(&neighbour_solicitation(MAC, V6), Ipv6Addr::LOCALHOST.into()), None);
+        assert_eq!(claimant(&arp_announcement(MAC, V4)), Some((V4.into(), MAC)), "the owner speaks");
+        assert_eq!(claimant(&arp_probe(MAC, V4)), Some((V4.into(), MAC)), "a rival probes");
+        assert_eq!(claimant(&arp(MAC, other, V4)), Some((other.into(), MAC)), "a bystander looks for the owner");
+        assert_eq!(claimant(&neighbour_advertisement(MAC, V6)), Some((V6.into(), MAC)), "the owner speaks");
+        assert_eq!(claimant(&neighbour_solicitation(MAC, V6)), Some((V6.into(), MAC)), "a rival probes");
+        let mut bystander = neighbour_solicitation(MAC, V6);
+        bystander[offset::SOURCE] = 0xfe;
+        assert_eq!(claimant(&bystander), None, "a bystander looks for the owner");
+    }
+
+    #[test]
+    fn replies_to_a_probe_name_the_owner() {
+        let mut reply = arp(MAC, V4, Ipv4Addr::UNSPECIFIED);
+        reply[offset::ARP_OPERATION + 1] = 2;
+        assert_eq!(claimant(&reply), Some((V4.into(), MAC)));
+        reply[offset::ARP_SENDER..offset::ARP_SENDER + 4].fill(0);
+        assert_eq!(claimant(&reply), None, "a reply from nobody");
     }
 
     #[test]
     fn forwarded_or_short_frames_claim_nothing() {
         let mut forwarded = neighbour_advertisement(MAC, V6);
         forwarded[offset::NEXT_HEADER + 1] = 254;
-        assert_eq!(claimant(&forwarded, V6.into()), None);
+        assert_eq!(claimant(&forwarded), None);
         for len in 0..42 {
-            assert_eq!(claimant(&arp_announcement(MAC, V4)[..len], V4.into()), None);
+            assert_eq!(claimant(&arp_announcement(MAC, V4)[..len]), None);
         }
         for len in 0..78 {
-            assert_eq!(claimant(&neighbour_advertisement(MAC, V6)[..len], V6.into()), None);
+            assert_eq!(claimant(&neighbour_advertisement(MAC, V6)[..len]), None);
         }
     }
 }

@@ -75,11 +75,6 @@ pub(super) async fn resolve(rtnl: &Rtnl, addresses: HashSet<IpAddr>) -> HashMap<
         .collect()
 }
 
-/// The route's kind.
-pub(super) async fn route_type(rtnl: &Rtnl, address: IpAddr) -> io::Result<RouteType> {
-    route(rtnl, address).await.map(|route| route.header.kind)
-}
-
 async fn route(rtnl: &Rtnl, address: IpAddr) -> io::Result<RouteMessage> {
     let mut question = RouteMessage::default();
     (question.header.address_family, question.header.destination_prefix_length) =
@@ -163,8 +158,12 @@ async fn standings(rtnl: &Rtnl, keys: &HashSet<Key>) -> (HashMap<Key, Standing>,
         }
     };
     let standing = |table: &HashMap<Key, Standing>, key: &Key| table.get(key).copied().unwrap_or(Standing::Silent);
-    let questions = keys.iter().filter(|key| !matches!(standing(&table, key), Standing::Fresh(_) | Standing::Asked));
-    let asked: Vec<(Key, io::Result<()>)> = stream::iter(questions.copied())
+    let questions: Vec<Key> = keys
+        .iter()
+        .filter(|key| !matches!(standing(&table, key), Standing::Fresh(_) | Standing::Asked))
+        .copied()
+        .collect();
+    let asked: Vec<(Key, io::Result<()>)> = stream::iter(questions)
         .map(async |key| (key, neighbours::ask(rtnl, key).await))
         .buffer_unordered(PARALLEL)
         .collect()

@@ -1,13 +1,13 @@
 //! Interfaces, from the kernel's list of links.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, io, net::IpAddr};
 
 use rtnetlink::packet_route::{
     RouteNetlinkMessage,
     link::{LinkAttribute, LinkFlags, LinkInfo, LinkLayerType, LinkMessage},
 };
 
-use super::{Mac, NetError, ethtool, rtnl::Rtnl};
+use super::{Mac, NetError, error, ethtool, rtnl::Rtnl};
 
 /// A network interface.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -34,6 +34,24 @@ pub struct Interface {
     pub parent: Option<String>,
 }
 
+impl Interface {
+    pub(super) fn down(&self, address: IpAddr) -> NetError {
+        NetError::Down { interface: self.name.clone(), address }
+    }
+
+    pub(super) fn duplicate(&self, address: IpAddr) -> NetError {
+        NetError::Duplicate { interface: self.name.clone(), address }
+    }
+
+    pub(super) fn probe_failed(&self, address: IpAddr, source: &io::Error) -> NetError {
+        NetError::Probe { interface: self.name.clone(), address, source: error::same(source) }
+    }
+
+    pub(super) fn announce_failed(&self, address: IpAddr, source: &io::Error) -> NetError {
+        NetError::Announce { interface: self.name.clone(), address, source: error::same(source) }
+    }
+}
+
 /// All interfaces.
 pub(super) async fn all(rtnl: &Rtnl) -> Result<Vec<Interface>, NetError> {
     let answers = rtnl
@@ -52,7 +70,7 @@ pub(super) async fn one(rtnl: &Rtnl, ifindex: u32) -> Result<Interface, NetError
     question.header.index = ifindex;
     let answer = rtnl.get(RouteNetlinkMessage::GetLink(question)).await;
     answer
-        .and_then(|answer| link(answer).ok_or_else(|| std::io::ErrorKind::InvalidData.into()))
+        .and_then(|answer| link(answer).ok_or_else(|| io::ErrorKind::InvalidData.into()))
         .map(|link| read(&link, &HashMap::new()))
         .map_err(|source| NetError::Query { what: format!("interface {ifindex}"), source })
 }

@@ -102,13 +102,28 @@ impl Net {
 
     /// Makes `address` one of this node's, on the interface, and tells the network.
     ///
-    /// An address that the node has already, from an earlier controller or from its operator, is left as it is. Any
-    /// other is probed for first, where the link allows it: about 0.6 s, in which other addresses can be claimed too.
+    /// An address that the node has already, from an earlier controller or from its operator, is left as it is, which
+    /// takes no time: claim again whatever should be there after links changed, since the kernel drops IPv6
+    /// addresses of a link that goes down. One claimed on another interface moves to this one. Any other is probed for
+    /// first, where the link has neighbours: it takes 0.7 s.
     ///
     /// # Errors
-    /// [`NetError::Down`], [`NetError::Duplicate`], [`NetError::Probe`], [`NetError::Add`], [`NetError::Query`].
+    /// [`NetError::Down`], [`NetError::Duplicate`], [`NetError::Probe`], [`NetError::Add`], [`NetError::Announce`],
+    /// [`NetError::Remove`], [`NetError::Query`].
     pub async fn claim(&self, ifindex: u32, address: IpAddr) -> Result<Claim, NetError> {
-        claim::claim(&self.rtnl, ifindex, address).await
+        self.claim_all(ifindex, &[address]).await?.remove(&address).expect("every address has an answer")
+    }
+
+    /// [`Net::claim`] of many addresses, in the time of one; each has its own answer.
+    ///
+    /// # Errors
+    /// [`NetError::Query`] if the kernel doesn't answer or there is no such interface: nothing was claimed.
+    pub async fn claim_all(
+        &self,
+        ifindex: u32,
+        addresses: &[IpAddr],
+    ) -> Result<HashMap<IpAddr, Result<Claim, NetError>>, NetError> {
+        claim::claim(&self.rtnl, ifindex, addresses).await
     }
 
     /// Gives up an address that [`Net::claim`] added to the interface, in this life of the controller or an earlier

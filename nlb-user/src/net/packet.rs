@@ -2,26 +2,23 @@
 
 use std::{
     io, mem,
-    net::IpAddr,
     os::fd::{AsRawFd, FromRawFd, OwnedFd},
 };
 
 use tokio::io::unix::AsyncFd;
 
-use super::{
-    Mac,
-    frames::{ETHERTYPE_ARP, ETHERTYPE_IPV6, offset},
-};
+use super::frames::{ETHERTYPE_ARP, ETHERTYPE_IPV6, Family, NEIGHBOUR_ADVERTISEMENT, NEIGHBOUR_SOLICITATION, offset};
 
-/// A socket that receives only what can tell who uses one address.
+/// A socket for the frames that claim addresses of one family.
 pub(super) struct PacketSocket {
     fd: AsyncFd<OwnedFd>,
-    ifindex: i32,
 }
 
 impl PacketSocket {
-    /// Listens on the interface for frames about `address`.
-    pub(super) fn open(ifindex: u32, address: IpAddr) -> io::Result<Self> {
+    /// Sends on the interface, and listens there to what its hosts say about addresses of the family.
+    ///
+    /// Closing it waits for the kernel to forget it, some 10 ms: open few.
+    pub(super) fn open(ifindex: u32, family: Family) -> io::Result<Self> {
         let ifindex = i32::try_from(ifindex).map_err(|_| io::Error::from_raw_os_error(libc::ENODEV))?;
         // SAFETY: takes integers only. Protocol 0 receives nothing until the socket is bound, with its filter on.
         let fd = unsafe { libc::socket(libc::AF_PACKET, libc::SOCK_RAW | libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK, 0) };
@@ -30,10 +27,23 @@ impl PacketSocket {
         }
         // SAFETY: the kernel just made it, and nobody else knows it.
         let fd = unsafe { OwnedFd::from_raw_fd(fd) };
-        let ethertype = if address.is_ipv4() { ETHERTYPE_ARP } else { ETHERTYPE_IPV6 };
-        let filter = filter(address);
-        let program = libc::sock_fprog { len: filter.len() as u16, filter: filter.as_ptr().cast_mut() };
-        set(&fd, libc::SOL_SOCKET, libc::SO_ATTACH_FILTER, &program)?;
+        let ethertype = match family {
+            Family::V4 => ETHERTYPE_ARP,
+            Family::V6 => {
+                let filter = neighbour_discovery_only();
+                let program = libc::sock_fprog { len: filter.len() as u16, filter: filter.as_ptr().cast_mut() };
+                set(&fd, libc::SOL_SOCKET, libc::SO_ATTACH_FILTER, &program)?;
+                // A rival's probes go to the group of the address, which nobody on this node listens to yet.
+                let all_multicast = libc::packet_mreq {
+                    mr_ifindex: ifindex,
+                    mr_type: libc::PACKET_MR_ALLMULTI as u16,
+                    mr_alen: 0,
+                    mr_address: [0; 8],
+                };
+                set(&fd, libc::SOL_PACKET, libc::PACKET_ADD_MEMBERSHIP, &all_multicast)?;
+                ETHERTYPE_IPV6
+            }
+        };
         let name = link_address(ifindex, ethertype);
         // SAFETY: a valid sockaddr_ll and its size; the kernel only reads it.
         let bound = unsafe { libc::bind(fd.as_raw_fd(), (&raw const name).cast(), size_of_val(&name) as u32) };
@@ -42,20 +52,7 @@ impl PacketSocket {
         }
         // SAFETY: `OwnedFd` gives the same descriptor on every call, and is never replaced while it is registered.
         let fd = unsafe { AsyncFd::register(fd) }?;
-        Ok(Self { fd, ifindex })
-    }
-
-    /// Has the interface receive frames to this multicast address, as long as the socket lives.
-    pub(super) fn join(&self, group: Mac) -> io::Result<()> {
-        let mut address = [0; 8];
-        address[..6].copy_from_slice(&group);
-        let request = libc::packet_mreq {
-            mr_ifindex: self.ifindex,
-            mr_type: libc::PACKET_MR_MULTICAST as u16,
-            mr_alen: 6,
-            mr_address: address,
-        };
-        set(self.fd.get_ref(), libc::SOL_PACKET, libc::PACKET_ADD_MEMBERSHIP, &request)
+        Ok(Self { fd })
     }
 
     /// Sends a frame.
@@ -67,8 +64,11 @@ impl PacketSocket {
                 let sent = unsafe { libc::send(fd.as_raw_fd(), frame.as_ptr().cast(), frame.len(), 0) };
                 if sent < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
             });
-            if let Ok(result) = sent {
-                return result;
+            match sent {
+                // The queue is full: the frame is lost here instead of on the link, and is repeated as there.
+                Ok(Err(error)) if error.raw_os_error() == Some(libc::ENOBUFS) => return Ok(()),
+                Ok(result) => return result,
+                Err(_would_block) => {}
             }
         }
     }
@@ -105,31 +105,20 @@ fn set<T>(fd: &OwnedFd, level: i32, option: i32, value: &T) -> io::Result<()> {
     if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
-/// Classic BPF that lets through only frames about the address, so that neither all IPv6 traffic of the node nor
-/// other people's ARP wakes the prober.
-fn filter(address: IpAddr) -> Vec<libc::sock_filter> {
-    const WORD: u32 = libc::BPF_LD | libc::BPF_W | libc::BPF_ABS;
+/// Classic BPF that lets through only neighbour solicitations and advertisements, so that the node's IPv6 traffic
+/// doesn't wake the prober. All ARP is let through.
+fn neighbour_discovery_only() -> [libc::sock_filter; 7] {
     const BYTE: u32 = libc::BPF_LD | libc::BPF_B | libc::BPF_ABS;
-    const EQUAL: u32 = libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K;
+    const JUMP: u32 = libc::BPF_JMP | libc::BPF_K;
     const RETURN: u32 = libc::BPF_RET | libc::BPF_K;
     let step = |code: u32, k: u32, jt: u8, jf: u8| libc::sock_filter { code: code as u16, jt, jf, k };
-    match address {
-        IpAddr::V4(address) => vec![
-            step(WORD, offset::ARP_SENDER as u32, 0, 0),
-            step(EQUAL, address.to_bits(), 2, 0),
-            step(WORD, offset::ARP_TARGET as u32, 0, 0),
-            step(EQUAL, address.to_bits(), 0, 1),
-            step(RETURN, u32::MAX, 0, 0),
-            step(RETURN, 0, 0, 0),
-        ],
-        IpAddr::V6(address) => vec![
-            step(BYTE, offset::NEXT_HEADER as u32, 0, 0),
-            step(EQUAL, libc::IPPROTO_ICMPV6 as u32, 0, 3),
-            // The last word of the address is enough here; the whole of it is compared later.
-            step(WORD, offset::ND_TARGET as u32 + 12, 0, 0),
-            step(EQUAL, address.to_bits() as u32, 0, 1),
-            step(RETURN, u32::MAX, 0, 0),
-            step(RETURN, 0, 0, 0),
-        ],
-    }
+    [
+        step(BYTE, offset::NEXT_HEADER as u32, 0, 0),
+        step(JUMP | libc::BPF_JEQ, libc::IPPROTO_ICMPV6 as u32, 0, 4),
+        step(BYTE, offset::ICMP_TYPE as u32, 0, 0),
+        step(JUMP | libc::BPF_JGE, NEIGHBOUR_SOLICITATION.into(), 0, 2),
+        step(JUMP | libc::BPF_JGT, NEIGHBOUR_ADVERTISEMENT.into(), 1, 0),
+        step(RETURN, u32::MAX, 0, 0),
+        step(RETURN, 0, 0, 0),
+    ]
 }

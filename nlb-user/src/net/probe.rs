@@ -1,10 +1,16 @@
-//! Asking the link whether an address is taken, and telling it that it is ours.
+//! Asking a link whether addresses are taken, and telling it that they are ours.
+//!
+//! All addresses of a family share one socket and one wait.
 
-use std::{io, net::IpAddr, time::Duration};
+use std::{collections::HashMap, io, net::IpAddr, time::Duration};
 
 use tokio::time::{Instant, sleep, timeout_at};
 
-use super::{Mac, frames, packet::PacketSocket};
+use super::{
+    Mac,
+    frames::{self, Family},
+    packet::PacketSocket,
+};
 
 /// Probes sent (RFC 5227 section 1.1, `PROBE_NUM`).
 const PROBES: u32 = 3;
@@ -18,49 +24,69 @@ const ANNOUNCE_INTERVAL: Duration = Duration::from_millis(100);
 /// Longer than any frame that is read.
 const FRAME: usize = 128;
 
-/// Who else uses the address on the link; `None` after 0.6 s of silence. `own` is the interface's Ethernet address.
-pub(super) async fn probe(ifindex: u32, own: Mac, address: IpAddr) -> io::Result<Option<Mac>> {
-    let socket = PacketSocket::open(ifindex, address)?;
-    if let IpAddr::V6(address) = address {
-        // A rival's probes go to the group of the address, which nobody on this node listens to yet.
-        socket.join(frames::multicast_mac(frames::solicited_node(address)))?;
-    }
-    for _ in 0..PROBES {
-        match address {
-            IpAddr::V4(address) => socket.send(&frames::arp_probe(own, address)).await?,
-            IpAddr::V6(address) => socket.send(&frames::neighbour_solicitation(own, address)).await?,
-        }
-        if let Some(other) = listen(&socket, own, address, Instant::now() + INTERVAL).await? {
-            return Ok(Some(other));
-        }
-    }
-    Ok(None)
+/// One family's side of a link.
+pub(super) struct Prober {
+    socket: PacketSocket,
+    own: Mac,
 }
 
-/// The first other host to claim the address before `deadline`.
-async fn listen(socket: &PacketSocket, own: Mac, address: IpAddr, deadline: Instant) -> io::Result<Option<Mac>> {
-    let mut buffer = [0; FRAME];
-    while let Ok(received) = timeout_at(deadline, socket.receive(&mut buffer)).await {
-        let frame = &buffer[..received?];
-        // Our own frames come back too: from the socket's own tap, and from a link that reflects them.
-        if let Some(other) = frames::claimant(frame, address).filter(|other| *other != own) {
-            return Ok(Some(other));
-        }
+impl Prober {
+    /// On the interface, whose Ethernet address is `own`.
+    pub(super) fn open(ifindex: u32, own: Mac, family: Family) -> io::Result<Self> {
+        Ok(Self { socket: PacketSocket::open(ifindex, family)?, own })
     }
-    Ok(None)
-}
 
-/// Tells the link that the address is at `own` now.
-pub(super) async fn announce(ifindex: u32, own: Mac, address: IpAddr) -> io::Result<()> {
-    let socket = PacketSocket::open(ifindex, address)?;
-    for number in 0..ANNOUNCEMENTS {
-        if number > 0 {
-            sleep(ANNOUNCE_INTERVAL).await;
+    /// Those of the addresses that other hosts use, with these hosts. Takes 0.6 s.
+    pub(super) async fn probe(&self, addresses: &[IpAddr]) -> io::Result<HashMap<IpAddr, Mac>> {
+        let mut taken: HashMap<IpAddr, Mac> = HashMap::new();
+        for _ in 0..PROBES {
+            for &address in addresses.iter().filter(|address| !taken.contains_key(address)) {
+                match address {
+                    IpAddr::V4(address) => self.socket.send(&frames::arp_probe(self.own, address)).await?,
+                    IpAddr::V6(address) => self.socket.send(&frames::neighbour_solicitation(self.own, address)).await?,
+                }
+            }
+            self.listen(Instant::now() + INTERVAL, addresses, &mut taken).await?;
         }
-        match address {
-            IpAddr::V4(address) => socket.send(&frames::arp_announcement(own, address)).await?,
-            IpAddr::V6(address) => socket.send(&frames::neighbour_advertisement(own, address)).await?,
-        }
+        Ok(taken)
     }
-    Ok(())
+
+    /// Notes who claims the addresses until `deadline`, or until all are taken.
+    async fn listen(
+        &self,
+        deadline: Instant,
+        addresses: &[IpAddr],
+        taken: &mut HashMap<IpAddr, Mac>,
+    ) -> io::Result<()> {
+        let mut buffer = [0; FRAME];
+        while taken.len() < addresses.len() && Instant::now() < deadline {
+            let Ok(received) = timeout_at(deadline, self.socket.receive(&mut buffer)).await else { break };
+            // Our own frames come back too: from the socket's own tap, and from a link that reflects them.
+            if let Some((address, other)) = frames::claimant(&buffer[..received?])
+                && other != self.own
+                && addresses.contains(&address)
+            {
+                taken.entry(address).or_insert(other);
+            }
+        }
+        Ok(())
+    }
+
+    /// Tells the link, twice, that the addresses are here now.
+    pub(super) async fn announce(&self, addresses: &[IpAddr]) -> io::Result<()> {
+        for number in 0..ANNOUNCEMENTS {
+            if number > 0 {
+                sleep(ANNOUNCE_INTERVAL).await;
+            }
+            for &address in addresses {
+                match address {
+                    IpAddr::V4(address) => self.socket.send(&frames::arp_announcement(self.own, address)).await?,
+                    IpAddr::V6(address) => {
+                        self.socket.send(&frames::neighbour_advertisement(self.own, address)).await?;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
 }

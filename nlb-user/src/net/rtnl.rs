@@ -8,7 +8,7 @@ use rtnetlink::{
     packet_core::{NLM_F_ACK, NLM_F_DUMP, NLM_F_REQUEST, NetlinkMessage, NetlinkPayload},
     packet_route::RouteNetlinkMessage,
 };
-use tokio::task::AbortHandle;
+use tokio::{sync::Mutex, task::AbortHandle};
 
 /// How long the kernel has for an answer. It takes microseconds; only an answer lost for want of socket buffer
 /// takes longer, and that one would never come.
@@ -19,17 +19,20 @@ const ANSWER: Duration = Duration::from_secs(2);
 pub(super) struct Rtnl {
     handle: Handle,
     connection: AbortHandle,
+    /// The kernel has one dump at a time under way on a socket, and refuses others with EBUSY.
+    dumping: Mutex<()>,
 }
 
 impl Rtnl {
     /// Opens a socket in the calling thread's network namespace.
     pub(super) fn open() -> io::Result<Self> {
         let (connection, handle, _unsolicited) = rtnetlink::new_connection()?;
-        Ok(Self { handle, connection: tokio::spawn(connection).abort_handle() })
+        Ok(Self { handle, connection: tokio::spawn(connection).abort_handle(), dumping: Mutex::new(()) })
     }
 
     /// All answers to a question for a whole table.
     pub(super) async fn dump(&self, message: RouteNetlinkMessage) -> io::Result<Vec<RouteNetlinkMessage>> {
+        let _one_at_a_time = self.dumping.lock().await;
         self.request(message, NLM_F_REQUEST | NLM_F_DUMP).await
     }
 

@@ -35,7 +35,7 @@ impl Front {
                     let group = GroupKey { name: name(&listener.target_group)?, v6: address.is_ipv6() };
                     for &proto in listener.protocol.numbers() {
                         let idle_s = if proto == TCP { listener.idle_timeout_s } else { UDP_IDLE_S };
-                        let endpoint = Endpoint { addr, port: Be16::new(listener.port), proto, _pad: 0 };
+                        let endpoint = Endpoint::new(addr, Be16::new(listener.port), proto);
                         listeners.insert(endpoint, (group, idle_s));
                     }
                 }
@@ -59,12 +59,13 @@ impl Front {
         vips.chain(listeners.map(|(endpoint, listener)| (Owner::Listener(*endpoint), listener.row)))
     }
 
-    /// Takes away what is not wanted, listeners first.
+    /// Takes away what is not wanted: listeners, then their flows, of which there can be no new ones, then addresses.
     pub fn removals(&self, actual: &Actual) -> Vec<Step> {
         let gone = actual.listeners.keys().filter(|endpoint| !self.listeners.contains_key(endpoint));
-        let gone = gone.flat_map(|endpoint| [Step::RemoveListener(*endpoint), Step::EndFlows(*endpoint)]);
+        let flows = gone.clone().map(|endpoint| Step::EndFlows(*endpoint));
         let vips = actual.vips.keys().filter(|addr| !self.vips.contains_key(addr));
-        gone.chain(vips.map(|addr| Step::RemoveVip(*addr))).collect()
+        let vips = vips.map(|addr| Step::RemoveVip(*addr));
+        gone.map(|endpoint| Step::RemoveListener(*endpoint)).chain(flows).chain(vips).collect()
     }
 
     /// Adds and changes, addresses first.

@@ -1,6 +1,9 @@
 //! Groups and their Maglev tables: one record for each address family of a target group.
 
-use std::{collections::BTreeMap, net::SocketAddr};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::SocketAddr,
+};
 
 use nlb_common::{
     hash::{self, Secret},
@@ -54,31 +57,33 @@ pub(super) fn wanted<'a>(
     for (index, group) in &actual.groups {
         known.entry(GroupKey::of(group)).or_insert(*index);
     }
-    let named: std::collections::BTreeSet<GroupKey> = front.listeners.values().map(|(key, _)| *key).collect();
-    let mut wanted = Vec::new();
-    let mut free = (0..MAX_GROUPS as u32).filter(|index| !actual.groups.contains_key(index));
+    let named: BTreeSet<GroupKey> = front.listeners.values().map(|(key, _)| *key).collect();
+    let mut parts = Vec::new();
     for config in &inputs.config.target_groups {
         for v6 in [false, true] {
             let key = GroupKey { name: name(&config.name)?, v6 };
             let mut targets: Vec<Target> = config.targets.iter().filter(|t| t.id.is_ipv6() == v6).copied().collect();
             targets.sort_unstable();
             let index = known.get(&key).copied();
-            let draining = index.is_some_and(|index| records.any_draining(index, &targets, inputs.live_targets));
-            if targets.is_empty() && !named.contains(&key) && !draining {
-                continue;
+            let draining = || index.is_some_and(|index| records.any_draining(index, &targets, inputs.live_targets));
+            if !targets.is_empty() || named.contains(&key) || draining() {
+                parts.push((key, index, config, targets));
             }
-            let (needed, advice) = (actual.groups.len() + wanted.len() + 1, "remove groups that are not needed first");
-            let full = PlanError::Capacity {
-                what: "target groups (once for each address family)",
-                needed,
-                max: MAX_GROUPS,
-                advice,
-            };
-            let index = index.or_else(|| free.next()).ok_or(full)?;
-            wanted.push(WantedGroup { key, index, config, old: actual.groups.get(&index), targets });
         }
     }
-    Ok(wanted)
+    // Groups that go are cleared last, so old and new ones need room together.
+    let needed = actual.groups.len() + parts.iter().filter(|(_, index, ..)| index.is_none()).count();
+    if needed > MAX_GROUPS {
+        let what = "target groups (once for each address family, those to be removed too)";
+        let advice = "remove what is not needed first, then apply again";
+        return Err(PlanError::Capacity { what, needed, max: MAX_GROUPS, advice });
+    }
+    let mut free = (0..MAX_GROUPS as u32).filter(|index| !actual.groups.contains_key(index));
+    let with_index = parts.into_iter().filter_map(|(key, index, config, targets)| {
+        let index = index.or_else(|| free.next())?;
+        Some(WantedGroup { key, index, config, old: actual.groups.get(&index), targets })
+    });
+    Ok(with_index.collect())
 }
 
 /// The steps of one group.
@@ -121,12 +126,16 @@ impl WantedGroup<'_> {
     }
 }
 
-/// Takes the groups away that are not wanted.
-pub(super) fn removals(actual: &Actual, wanted: &BTreeMap<GroupKey, u32>) -> Vec<Step> {
-    let stays = |(index, group): &(&u32, &Group)| wanted.get(&GroupKey::of(group)) == Some(*index);
-    let gone = actual.groups.iter().filter(|group| !stays(group));
-    gone.flat_map(|(index, old)| [unsettled(*index, old), Step::SetTable(*index, Vec::new()), Step::ClearGroup(*index)])
-        .collect()
+/// The groups that are not wanted.
+pub(super) fn leaving<'a>(actual: &'a Actual, wanted: &BTreeMap<GroupKey, u32>) -> Vec<(u32, &'a Group)> {
+    let leaves = |index: &u32, group: &Group| wanted.get(&GroupKey::of(group)) != Some(index);
+    let all = actual.groups.iter().map(|(index, group)| (*index, group));
+    all.filter(|(index, group)| leaves(index, group)).collect()
+}
+
+/// Takes a group's table away.
+pub(super) fn empty(index: u32, group: &Group) -> [Step; 2] {
+    [unsettled(index, group), Step::SetTable(index, Vec::new())]
 }
 
 /// The record of a group whose table is about to change.

@@ -109,8 +109,10 @@ pub fn plan(inputs: &Inputs<'_>, actual: &Actual) -> Result<Vec<Step>, PlanError
     steps.extend(additions);
     // And the other way round: what nothing names any more.
     steps.extend(targets.after());
-    steps.extend(groups::removals(actual, &indices));
+    let leaving = groups::leaving(actual, &indices);
+    steps.extend(leaving.iter().flat_map(|(index, group)| groups::empty(*index, group)));
     steps.extend(targets.backends_removed());
     steps.extend(targets.gone());
+    steps.extend(leaving.iter().map(|(index, _)| Step::ClearGroup(*index)));
     Ok(steps)
 }

@@ -1,6 +1,6 @@
 //! What the maps hold, what can be done to them, and doing it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use nlb_common::{
     Addr,
@@ -86,6 +86,14 @@ pub trait Maps {
     /// # Errors
     /// If a map can't be written; nothing of the step is done then.
     fn write(&mut self, step: &Step) -> Result<(), MapsError>;
+
+    /// Does [`Step::EndFlows`] for several endpoints. Maps that have to look at every flow for it can do so once.
+    ///
+    /// # Errors
+    /// If a map can't be read or written; some of the flows may have been ended then.
+    fn end_flows(&mut self, endpoints: &BTreeSet<Endpoint>) -> Result<(), MapsError> {
+        endpoints.iter().try_for_each(|endpoint| self.write(&Step::EndFlows(*endpoint)))
+    }
 }
 
 /// Does the steps in their order.
@@ -94,5 +102,9 @@ pub trait Maps {
 /// At the first step that fails. The steps before it are done and leave the data plane whole; planning again from what
 /// the maps hold then finishes the work.
 pub fn apply(maps: &mut dyn Maps, steps: &[Step]) -> Result<(), MapsError> {
-    steps.iter().try_for_each(|step| maps.write(step))
+    let ended = |step: &Step| if let Step::EndFlows(endpoint) = step { Some(*endpoint) } else { None };
+    steps.chunk_by(|one, next| ended(one).is_some() && ended(next).is_some()).try_for_each(|run| {
+        let endpoints: BTreeSet<Endpoint> = run.iter().filter_map(ended).collect();
+        if endpoints.is_empty() { run.iter().try_for_each(|step| maps.write(step)) } else { maps.end_flows(&endpoints) }
+    })
 }

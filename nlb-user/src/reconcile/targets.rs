@@ -53,10 +53,8 @@ impl<'a> Records<'a> {
 
     /// The rows of all that are not gone.
     pub fn kept_rows(&self) -> impl Iterator<Item = (Owner, u32)> + '_ {
-        let records = self.by_group.values().flatten();
-        let mut rows: Vec<_> = records.map(|(index, record)| (*index, record.row)).collect();
-        rows.sort_unstable();
-        rows.into_iter().map(|(index, row)| (Owner::Target(index), row))
+        let there = self.actual.targets.iter().filter(|(_, record)| record.state != state::GONE);
+        there.map(|(index, record)| (Owner::Target(*index), record.row))
     }
 }
 
@@ -117,11 +115,8 @@ pub(super) fn next<'a>(
             let (index, old) = match known.remove(target) {
                 Some((index, record)) => (index, *record),
                 None => {
-                    let needed = next.records.len() + 1;
-                    let advice = "targets that were deregistered count until their last flow ends: use fewer, or wait";
-                    let what = "targets (once for each group)";
-                    let full = PlanError::Capacity { what, needed, max: MAX_TARGETS, advice };
-                    let (index, generation) = free.next().ok_or(full)?;
+                    let full = || capacity(groups, records);
+                    let (index, generation) = free.next().ok_or_else(full)?;
                     (index, Record { generation, ..Record::default() })
                 }
             };
@@ -152,6 +147,20 @@ pub(super) fn next<'a>(
     Ok(next)
 }
 
+/// That there are more targets than records, those that are leaving included.
+fn capacity(groups: &[WantedGroup<'_>], records: &Records<'_>) -> PlanError {
+    let registered: usize = groups.iter().map(|group| group.targets.len()).sum();
+    let stay = |group: &WantedGroup<'_>, record: &Record| group.targets.binary_search(&target_of(record)).is_ok();
+    let staying = |group: &WantedGroup<'_>| {
+        records.of_group(group.index).iter().filter(|(_, record)| stay(group, record)).count()
+    };
+    let staying: usize = groups.iter().map(staying).sum();
+    let there: usize = records.by_group.values().map(Vec::len).sum();
+    let needed = registered + there - staying;
+    let advice = "those that were removed count until their last flow ends: apply removals first, and the rest later";
+    PlanError::Capacity { what: "targets (once for each group)", needed, max: MAX_TARGETS, advice }
+}
+
 impl NextTargets<'_> {
     fn put(&mut self, index: u32, record: Record, group: &WantedGroup<'_>) {
         self.records.insert(index, record);
@@ -159,7 +168,7 @@ impl NextTargets<'_> {
             return;
         }
         for &proto in group.config.protocol.numbers() {
-            let endpoint = Endpoint { addr: record.addr, port: record.port, proto, _pad: 0 };
+            let endpoint = Endpoint::new(record.addr, record.port, proto);
             let has = self.actual.backends.get(&endpoint) == Some(&index);
             let first = self.backends.entry(endpoint).or_insert(index);
             if has || (*first > index && self.actual.backends.get(&endpoint) != Some(first)) {

@@ -55,6 +55,17 @@ impl FileStore {
         read(&path)?.map(|bytes| decode(&path, &bytes)).transpose()
     }
 
+    /// The key of the selection hash; if there is none yet, it is `secret` from now on.
+    ///
+    /// # Errors
+    /// As [`Store::secret`].
+    pub fn secret_or(&mut self, secret: Secret) -> Result<Secret, StoreError> {
+        if !self.dir.join("secret").exists() {
+            self.write("secret", &[secret.k0.to_le_bytes(), secret.k1.to_le_bytes()].concat())?;
+        }
+        self.secret()
+    }
+
     /// Writes `bytes` to the file `name`, for good.
     fn write(&self, name: &str, bytes: &[u8]) -> Result<(), StoreError> {
         let (path, new) = (self.dir.join(name), self.dir.join(format!("{name}.new")));

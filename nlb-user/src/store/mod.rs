@@ -146,7 +146,7 @@ pub enum StoreError {
         known: u64,
     },
     /// The configuration in it breaks a rule.
-    #[error("the configuration kept in {} is not valid: {why}", path.display())]
+    #[error("{} is damaged: restore it from a backup, or remove it and apply lb.json again. Found:\n{why}", path.display())]
     Invalid {
         /// The file.
         path: PathBuf,

@@ -1,0 +1,251 @@
+//! Changes, from the request to the maps, with store and maps in memory.
+
+use std::{
+    net::SocketAddr,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use nlb_common::layout::{Endpoint, state};
+
+use super::*;
+use crate::{
+    net::Claim,
+    reconcile::{Actual, Step},
+    store::Versioned,
+};
+
+/// A store in memory, and a look into it.
+#[derive(Clone, Default)]
+struct Memory(Arc<Mutex<(u64, Option<Stored>)>>);
+
+impl Store for Memory {
+    fn get(&self) -> Result<Option<Versioned<Stored>>, StoreError> {
+        let (revision, value) = self.0.lock().unwrap().clone();
+        Ok(value.map(|value| Versioned { revision, value }))
+    }
+
+    fn compare_and_set(&mut self, revision: u64, new: &Stored) -> Result<u64, StoreError> {
+        let mut it = self.0.lock().unwrap();
+        if it.0 != revision {
+            return Err(StoreError::Conflict { expected: revision, found: it.0 });
+        }
+        *it = (revision + 1, Some(new.clone()));
+        Ok(revision + 1)
+    }
+
+    fn secret(&mut self) -> Result<Secret, StoreError> {
+        Ok(Secret { k0: 1, k1: 2 })
+    }
+}
+
+/// Maps in memory that may refuse to be written.
+#[derive(Default)]
+struct Fake {
+    actual: Actual,
+    writes: usize,
+    broken: bool,
+}
+
+impl Maps for Fake {
+    fn read(&mut self) -> Result<Actual, MapsError> {
+        Ok(self.actual.clone())
+    }
+
+    fn write(&mut self, step: &Step) -> Result<(), MapsError> {
+        if self.broken {
+            return Err(MapsError::new("cannot write", "it is broken"));
+        }
+        self.writes += 1;
+        let actual = &mut self.actual;
+        match step.clone() {
+            Step::SetNode(node) => actual.node = node,
+            Step::SetTarget(index, target) => _ = actual.targets.insert(index, target),
+            Step::SetBackend(endpoint, index) => _ = actual.backends.insert(endpoint, index),
+            Step::SetGroup(index, group) => _ = actual.groups.insert(index, group),
+            Step::SetVip(addr, vip) => _ = actual.vips.insert(addr, vip),
+            Step::SetListener(endpoint, listener) => _ = actual.listeners.insert(endpoint, listener),
+            Step::RemoveListener(endpoint) => _ = actual.listeners.remove(&endpoint),
+            Step::RemoveVip(addr) => _ = actual.vips.remove(&addr),
+            Step::RemoveBackend(endpoint) => _ = actual.backends.remove(&endpoint),
+            Step::ClearGroup(index) => _ = actual.groups.remove(&index),
+            Step::SetTable(..) | Step::EndFlows(_) | Step::ClearRow(_) => {}
+        }
+        Ok(())
+    }
+}
+
+const FILE: &str = r#"{
+    "load_balancers":[{"name":"web","addresses":["198.18.0.10"],
+        "listeners":[{"protocol":"TCP","port":80,"target_group":"web"}]}],
+    "target_groups":[{"name":"web","protocol":"TCP","port":8080,"target_type":"ip",
+        "targets":[{"id":"10.0.1.11","port":8080},{"id":"10.0.1.12","port":8080}]}]}"#;
+
+fn controller(store: &Memory, maps: &Fake) -> Controller<Memory> {
+    let inherited = Addresses::inherited(maps.actual.vips.keys().map(|addr| IpAddr::from(*addr)));
+    Controller::new(store.clone(), Secret { k0: 1, k1: 2 }, Limits::default(), inherited).unwrap()
+}
+
+fn apply(json: &str) -> Request {
+    Request::Apply { json: json.to_owned(), file: "lb.json".to_owned(), dry_run: false }
+}
+
+fn target(address: &str) -> GroupTarget {
+    GroupTarget { group: "web".into(), target: address.parse().unwrap() }
+}
+
+fn ask(controller: &mut Controller<Memory>, maps: &mut Fake, request: &Request) -> Result<Applied, String> {
+    let new = controller.after(request).map_err(|error| failure::text(&error))?;
+    controller.change(maps, new, false).map_err(|error| failure::text(&error))
+}
+
+/// A controller that serves [`FILE`].
+fn serving() -> (Memory, Fake, Controller<Memory>) {
+    let (store, mut maps) = (Memory::default(), Fake::default());
+    let mut controller = controller(&store, &maps);
+    ask(&mut controller, &mut maps, &apply(FILE)).unwrap();
+    for address in controller.addresses.take_unclaimed(Instant::now(), false) {
+        controller.addresses.claimed(address, Ok(Claim::Ours), Instant::now());
+    }
+    controller.reconcile(&mut maps).unwrap();
+    (store, maps, controller)
+}
+
+fn state_of(maps: &Fake, address: &str) -> u8 {
+    let address: SocketAddr = address.parse().unwrap();
+    let is = |endpoint: &Endpoint| (IpAddr::from(endpoint.addr), endpoint.port.get()) == (address.ip(), address.port());
+    let index = maps.actual.backends.iter().find(|(endpoint, _)| is(endpoint)).map(|(_, index)| *index).unwrap();
+    maps.actual.targets[&index].state
+}
+
+#[test]
+fn an_address_is_served_when_it_is_claimed_and_not_before() {
+    let (store, mut maps) = (Memory::default(), Fake::default());
+    let mut controller = controller(&store, &maps);
+    let applied = ask(&mut controller, &mut maps, &apply(FILE)).unwrap();
+    assert_eq!(applied.revision, 1);
+    assert!(applied.changes.iter().any(|change| change.contains("listener web TCP:80")), "{applied:?}");
+    assert!(maps.actual.vips.is_empty());
+    let address = controller.addresses.take_unclaimed(Instant::now(), false)[0];
+    assert!(controller.addresses.claimed(address, Ok(Claim::Ours), Instant::now()));
+    controller.reconcile(&mut maps).unwrap();
+    assert_eq!((maps.actual.vips.len(), maps.actual.listeners.len()), (1, 1));
+}
+
+#[test]
+fn applying_twice_writes_nothing_and_stores_nothing() {
+    let (store, mut maps, mut controller) = serving();
+    let (writes, revision) = (maps.writes, store.get().unwrap().unwrap().revision);
+    let applied = ask(&mut controller, &mut maps, &apply(FILE)).unwrap();
+    assert_eq!(applied.changes, [] as [&str; 0]);
+    assert_eq!((maps.writes, store.get().unwrap().unwrap().revision), (writes, revision));
+}
+
+#[test]
+fn a_bad_file_changes_nothing() {
+    let (store, mut maps, mut controller) = serving();
+    let before = (maps.actual.clone(), store.get().unwrap());
+    let refusal =
+        ask(&mut controller, &mut maps, &apply(&FILE.replace("\"port\":80,", "\"port\":70000,"))).unwrap_err();
+    assert!(refusal.starts_with("lb.json:3:"), "{refusal}");
+    assert_eq!((maps.actual, store.get().unwrap()), before);
+}
+
+#[test]
+fn what_does_not_fit_is_not_stored() {
+    let (store, mut maps, mut controller) = serving();
+    let targets: Vec<String> =
+        (0..17_000).map(|i| format!(r#"{{"id":"10.1.{}.{}","port":8080}}"#, i / 250, 1 + i % 250)).collect();
+    let json = FILE.replace(r#"{"id":"10.0.1.11","port":8080}"#, &targets.join(","));
+    let before = (maps.actual.clone(), store.get().unwrap());
+    let refusal = ask(&mut controller, &mut maps, &apply(&json)).unwrap_err();
+    assert!(refusal.contains("targets"), "{refusal}");
+    assert_eq!((maps.actual, store.get().unwrap()), before);
+}
+
+#[test]
+fn a_dry_run_only_tells() {
+    let (store, mut maps) = (Memory::default(), Fake::default());
+    let mut controller = controller(&store, &maps);
+    let new = controller.after(&apply(FILE)).unwrap();
+    let applied = controller.change(&mut maps, new, true).unwrap();
+    assert!(applied.dry_run && !applied.changes.is_empty());
+    assert_eq!((store.get().unwrap(), maps.writes), (None, 0));
+}
+
+#[test]
+fn targets_come_and_go() {
+    let (_, mut maps, mut controller) = serving();
+    ask(&mut controller, &mut maps, &Request::Register(target("10.0.1.13:8080"))).unwrap();
+    assert_eq!(state_of(&maps, "10.0.1.13:8080"), state::SERVING);
+    let twice = ask(&mut controller, &mut maps, &Request::Register(target("10.0.1.13:8080"))).unwrap_err();
+    assert!(twice.contains("already"), "{twice}");
+    ask(&mut controller, &mut maps, &Request::Deregister(target("10.0.1.13:8080"))).unwrap();
+    assert_eq!(state_of(&maps, "10.0.1.13:8080"), state::DRAINING);
+    // A sweep that began before the last write says nothing about what was written.
+    assert!(!controller.swept(HashSet::new(), Instant::now() - Duration::from_secs(60)));
+    assert!(controller.swept(HashSet::new(), Instant::now() + Duration::from_secs(60)));
+    controller.reconcile(&mut maps).unwrap();
+    assert!(maps.actual.backends.keys().all(|endpoint| IpAddr::from(endpoint.addr).to_string() != "10.0.1.13"));
+}
+
+#[test]
+fn overrides_are_stored_and_taken_back() {
+    let (store, mut maps, mut controller) = serving();
+    let set = |state| Request::SetState { target: target("10.0.1.11:8080"), state };
+    let applied = ask(&mut controller, &mut maps, &set(Health::Unhealthy)).unwrap();
+    assert_eq!(applied.changes, ["~ target web 10.0.1.11:8080: state auto -> unhealthy"]);
+    assert_eq!(state_of(&maps, "10.0.1.11:8080"), state::UNHEALTHY);
+    assert_eq!(store.get().unwrap().unwrap().value.overrides.len(), 1);
+    assert_eq!(controller.desired(Instant::now()).overrides[0].state, Health::Unhealthy);
+    ask(&mut controller, &mut maps, &set(Health::Auto)).unwrap();
+    assert_eq!(state_of(&maps, "10.0.1.11:8080"), state::SERVING);
+    assert!(store.get().unwrap().unwrap().value.overrides.is_empty());
+}
+
+#[test]
+fn an_override_needs_a_target_and_goes_with_it() {
+    let (store, mut maps, mut controller) = serving();
+    let set = |address| Request::SetState { target: target(address), state: Health::Unhealthy };
+    let refusal = ask(&mut controller, &mut maps, &set("10.9.9.9:1")).unwrap_err();
+    assert!(refusal.contains("10.9.9.9:1"), "{refusal}");
+    ask(&mut controller, &mut maps, &set("10.0.1.11:8080")).unwrap();
+    ask(&mut controller, &mut maps, &Request::Deregister(target("10.0.1.11:8080"))).unwrap();
+    assert!(store.get().unwrap().unwrap().value.overrides.is_empty());
+}
+
+#[test]
+fn a_new_controller_takes_over_without_a_write() {
+    let (store, mut maps, old) = serving();
+    drop(old);
+    let writes = maps.writes;
+    let mut new = controller(&store, &maps);
+    assert_eq!(new.reconcile(&mut maps).unwrap(), 0);
+    assert_eq!(maps.writes, writes);
+}
+
+#[test]
+fn maps_that_fail_after_the_store_are_mended_later() {
+    let (store, mut maps, mut controller) = serving();
+    maps.broken = true;
+    let error = ask(&mut controller, &mut maps, &Request::Register(target("10.0.1.13:8080"))).unwrap_err();
+    assert!(error.contains("stored as revision 2"), "{error}");
+    assert_eq!(store.get().unwrap().unwrap().revision, 2);
+    maps.broken = false;
+    assert!(controller.reconcile(&mut maps).unwrap() > 0);
+    assert_eq!(state_of(&maps, "10.0.1.13:8080"), state::SERVING);
+}
+
+#[test]
+fn a_lost_next_hop_is_told_and_kept_in_the_maps() {
+    let (_, mut maps, mut controller) = serving();
+    let address: IpAddr = "10.0.1.11".parse().unwrap();
+    let hop = Hop { ifindex: 3, dst_mac: [2; 6], src_mac: [4; 6] };
+    controller.resolved([(address, Resolution::Hop(hop))].into());
+    controller.reconcile(&mut maps).unwrap();
+    assert!(!controller.knows_all_hops());
+    controller.resolved([(address, Resolution::Unresolved { why: "no answer".into() })].into());
+    controller.reconcile(&mut maps).unwrap();
+    assert_eq!(controller.desired(Instant::now()).unresolved[0].reason, "no answer");
+    assert!(maps.actual.targets.values().any(|target| target.hop == hop));
+}

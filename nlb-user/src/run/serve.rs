@@ -1,0 +1,335 @@
+//! The controller's loop: one task that owns data plane, store and desired state, so that nothing needs a lock.
+//!
+//! What takes time (probing for addresses, resolving next hops, sweeping flows) runs elsewhere and reports back. An
+//! answer to a change waits for what the change needs: its addresses claimed and its targets' next hops known.
+
+use std::{
+    collections::{BTreeSet, HashMap},
+    net::IpAddr,
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use futures_util::StreamExt as _;
+use tokio::{
+    signal::unix::{Signal, SignalKind, signal},
+    sync::{mpsc, oneshot},
+    task::JoinSet,
+    time::MissedTickBehavior,
+};
+use tracing::{error, info, warn};
+
+use super::{
+    addresses::interface_for,
+    controller::{ChangeError, Controller},
+    sweeper::Swept,
+};
+use crate::{
+    cli::failure,
+    control::{Answer, Applied, Request, server::Call},
+    dataplane::Dataplane,
+    model::read_text,
+    net::{Claim, Interface, Net, NetError, Resolution},
+    store::Store,
+};
+
+/// How often everything is compared and asked for again, whether anything is known to have changed or not.
+const TICK: Duration = Duration::from_secs(10);
+/// How long an answer waits for addresses and next hops.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// What a task of the loop's reports.
+enum Done {
+    Claimed(IpAddr, Result<Claim, NetError>),
+    Released(IpAddr),
+    Resolved(HashMap<IpAddr, Resolution>),
+}
+
+/// An answer that waits.
+struct Waiting {
+    addresses: BTreeSet<IpAddr>,
+    resolve: u64,
+    until: Instant,
+    applied: Applied,
+    answer: oneshot::Sender<Answer>,
+}
+
+/// Which resolving of next hops is under way. They are numbered from 1.
+#[derive(Default)]
+struct Resolver {
+    wanted: bool,
+    running: bool,
+    begun: u64,
+    done: u64,
+}
+
+impl Resolver {
+    /// Asks for one that begins from now on; its number.
+    fn want(&mut self) -> u64 {
+        self.wanted = true;
+        self.begun + 1
+    }
+}
+
+/// The loop's state.
+pub struct Loop<S> {
+    controller: Controller<S>,
+    dataplane: Dataplane,
+    net: Arc<Net>,
+    interfaces: Vec<Interface>,
+    file: Option<PathBuf>,
+    started: Instant,
+    tasks: JoinSet<Done>,
+    resolver: Resolver,
+    waiting: Vec<Waiting>,
+    trouble: Option<String>,
+}
+
+impl<S: Store> Loop<S> {
+    /// A loop that is about to begin. `file` is what SIGHUP reads again.
+    pub fn new(
+        controller: Controller<S>,
+        dataplane: Dataplane,
+        net: Net,
+        interfaces: Vec<Interface>,
+        file: Option<PathBuf>,
+    ) -> Self {
+        Self {
+            controller,
+            dataplane,
+            net: Arc::new(net),
+            interfaces,
+            file,
+            started: Instant::now(),
+            tasks: JoinSet::new(),
+            resolver: Resolver::default(),
+            waiting: Vec::new(),
+            trouble: None,
+        }
+    }
+
+    /// Claims the addresses and resolves the next hops for the first time, and writes what comes of it.
+    pub async fn prepare(&mut self) {
+        let first = self.resolver.want();
+        self.refresh(true);
+        let until = Instant::now() + PATIENCE;
+        let addresses = self.all_addresses();
+        while (self.resolver.done < first || self.controller.addresses.is_open(&addresses)) && Instant::now() < until {
+            match tokio::time::timeout(until - Instant::now(), self.tasks.join_next()).await {
+                Ok(Some(Ok(done))) => self.done(done),
+                Ok(Some(Err(error))) => error!("a task of the controller failed: {error}"),
+                Ok(None) | Err(_) => break,
+            }
+        }
+        self.reconcile();
+    }
+
+    /// Runs until the process is told to stop.
+    ///
+    /// # Errors
+    /// If signals cannot be received.
+    pub async fn run(
+        &mut self,
+        mut calls: mpsc::Receiver<Call>,
+        mut sweeps: mpsc::Receiver<Swept>,
+    ) -> anyhow::Result<()> {
+        let [mut hangup, mut terminate, mut interrupt] = signals()?;
+        let mut changes = self.net.changes();
+        let mut tick = tokio::time::interval_at(tokio::time::Instant::now() + TICK, TICK);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            let patience = self.waiting.iter().map(|waiting| waiting.until).min();
+            tokio::select! {
+                Some(call) = calls.recv() => self.call(call),
+                Some(done) = self.tasks.join_next() => match done {
+                    Ok(done) => self.done(done),
+                    Err(error) => error!("a task of the controller failed: {error}"),
+                },
+                Some(()) = changes.next() => {
+                    self.resolver.want();
+                    self.refresh(false);
+                }
+                Some(swept) = sweeps.recv() => { self.controller.swept(swept.live_targets, swept.began); }
+                _ = tick.tick() => {
+                    self.resolver.want();
+                    self.refresh(true);
+                    self.refresh_ports();
+                    self.reconcile();
+                }
+                _ = hangup.recv() => self.reload_on_signal(),
+                () = sleep_until(patience) => {}
+                _ = terminate.recv() => break info!("told to stop (SIGTERM)"),
+                _ = interrupt.recv() => break info!("told to stop (SIGINT)"),
+            }
+            self.answer_waiting();
+        }
+        Ok(())
+    }
+
+    /// Gives all addresses up.
+    pub async fn release(&mut self) {
+        self.tasks.abort_all();
+        super::release(&self.net, &self.interfaces, self.all_addresses()).await;
+    }
+
+    fn call(&mut self, call: Call) {
+        match &call.request {
+            Request::Status => {
+                let status = Answer::Status(Box::new(self.controller.desired(self.started)));
+                // A command that has gone away needs no answer.
+                let _ = call.answer.send(status);
+            }
+            Request::Reload => match self.reread() {
+                Ok(request) => self.change(&request, call.answer),
+                Err(problem) => refuse(call.answer, &problem),
+            },
+            request => self.change(request, call.answer),
+        }
+    }
+
+    fn change(&mut self, request: &Request, answer: oneshot::Sender<Answer>) {
+        let dry_run = matches!(request, Request::Apply { dry_run: true, .. });
+        let known = self.controller.config().warnings();
+        let outcome = self.controller.after(request);
+        let outcome = outcome.and_then(|new| self.controller.change(self.dataplane.maps(), new, dry_run));
+        match outcome {
+            Ok(applied) if dry_run => {
+                let _ = answer.send(Answer::Applied(applied));
+            }
+            Ok(mut applied) => {
+                if !matches!(request, Request::Apply { .. }) {
+                    // Who changes a target is not told again what is odd about the rest.
+                    applied.warnings.retain(|warning| !known.contains(warning));
+                }
+                let resolve = if self.controller.knows_all_hops() { 0 } else { self.resolver.want() };
+                let addresses = match request {
+                    Request::Apply { .. } => self.all_addresses(),
+                    _ => BTreeSet::new(),
+                };
+                self.refresh(false);
+                self.waiting.push(Waiting { addresses, resolve, until: Instant::now() + PATIENCE, applied, answer });
+            }
+            Err(error) => {
+                if matches!(error, ChangeError::Unfinished { .. }) {
+                    self.refresh(false);
+                }
+                refuse(answer, &failure::text(&error));
+            }
+        }
+    }
+
+    /// Sends the answers whose changes have all they need, or have waited long enough.
+    fn answer_waiting(&mut self) {
+        let now = Instant::now();
+        for mut waiting in std::mem::take(&mut self.waiting) {
+            let ready = !self.controller.addresses.is_open(&waiting.addresses) && self.resolver.done >= waiting.resolve;
+            if !ready && now < waiting.until {
+                self.waiting.push(waiting);
+                continue;
+            }
+            waiting.applied.failed = self.controller.addresses.failed(self.controller.config());
+            waiting.applied.failed.retain(|failed| waiting.addresses.contains(&failed.address));
+            let _ = waiting.answer.send(Answer::Applied(waiting.applied));
+        }
+    }
+
+    fn reload_on_signal(&mut self) {
+        let (answer, _) = oneshot::channel();
+        let request = self.reread();
+        let outcome = request.and_then(|request| {
+            self.controller.after(&request).map(|_| request).map_err(|error| failure::text(&error))
+        });
+        match outcome {
+            Ok(request) => {
+                info!("reading the desired state again (SIGHUP)");
+                self.change(&request, answer);
+            }
+            Err(problem) => problem.lines().for_each(|line| error!("nothing is changed (SIGHUP): {line}")),
+        }
+    }
+
+    fn reread(&self) -> Result<Request, String> {
+        let Some(path) = &self.file else {
+            return Err("there is no file to read again: the controller was started without --apply".to_owned());
+        };
+        let json = read_text(path).map_err(|error| failure::text(&error))?;
+        Ok(Request::Apply { json, file: path.display().to_string(), dry_run: false })
+    }
+
+    fn done(&mut self, done: Done) {
+        match done {
+            Done::Claimed(address, outcome) => {
+                if self.controller.addresses.claimed(address, outcome, Instant::now()) {
+                    self.reconcile();
+                }
+            }
+            Done::Released(address) => self.controller.addresses.released(address),
+            Done::Resolved(resolutions) => {
+                self.resolver.running = false;
+                self.resolver.done = self.resolver.begun;
+                self.controller.resolved(resolutions);
+                self.reconcile();
+            }
+        }
+        self.refresh(false);
+    }
+
+    /// Starts what is to be claimed, released and resolved.
+    fn refresh(&mut self, confirm: bool) {
+        for address in self.controller.addresses.take_unclaimed(Instant::now(), confirm) {
+            let (net, ifindex) = (Arc::clone(&self.net), interface_for(address, &self.interfaces));
+            self.tasks.spawn(async move { Done::Claimed(address, net.claim(ifindex, address).await) });
+        }
+        for address in self.controller.addresses.take_unwanted() {
+            let (net, interfaces) = (Arc::clone(&self.net), self.interfaces.clone());
+            self.tasks.spawn(async move {
+                super::release(&net, &interfaces, [address].into()).await;
+                Done::Released(address)
+            });
+        }
+        if self.resolver.wanted && !self.resolver.running {
+            self.resolver = Resolver { wanted: false, running: true, begun: self.resolver.begun + 1, ..self.resolver };
+            let (net, addresses) = (Arc::clone(&self.net), self.controller.target_addresses());
+            self.tasks.spawn(async move { Done::Resolved(net.resolve(addresses).await) });
+        }
+    }
+
+    /// Makes the maps what they should be. Trouble is logged when it begins, when it changes and when it ends.
+    fn reconcile(&mut self) {
+        let trouble = self.controller.reconcile(self.dataplane.maps()).err().map(|error| failure::text(&error));
+        if trouble != self.trouble {
+            match &trouble {
+                Some(text) => error!("the maps are not up to date: {text}"),
+                None => info!("the maps are up to date again"),
+            }
+            self.trouble = trouble;
+        }
+    }
+
+    /// Tells the program which ports the host's own sockets have.
+    fn refresh_ports(&mut self) {
+        if let Err(error) = super::refresh_ports(&mut self.dataplane) {
+            warn!("{}", failure::text(error.as_ref()));
+        }
+    }
+
+    fn all_addresses(&self) -> BTreeSet<IpAddr> {
+        self.controller.config().load_balancers.iter().flat_map(|it| &it.addresses).copied().collect()
+    }
+}
+
+fn refuse(answer: oneshot::Sender<Answer>, problem: &str) {
+    let _ = answer.send(Answer::Refused(problem.lines().map(str::to_owned).collect()));
+}
+
+fn signals() -> std::io::Result<[Signal; 3]> {
+    Ok([signal(SignalKind::hangup())?, signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?])
+}
+
+async fn sleep_until(at: Option<Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at.into()).await,
+        None => std::future::pending().await,
+    }
+}
