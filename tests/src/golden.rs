@@ -336,7 +336,7 @@ impl World {
 }
 
 fn endpoint(at: SocketAddr, proto: u8) -> Endpoint {
-    Endpoint::new(at.ip().into(), Be16::new(at.port()), proto)
+    Endpoint { addr: at.ip().into(), port: Be16::new(at.port()), proto, _pad: 0 }
 }
 
 /// The key of a packet's flow.
@@ -347,7 +347,7 @@ pub fn key(src: SocketAddr, dst: SocketAddr, proto: u8) -> FlowKey {
         src_port: Be16::new(src.port()),
         dst_port: Be16::new(dst.port()),
         proto,
-        _pad: 0, _tail: 0,
+        _pad: [0; 3],
     }
 }
 
