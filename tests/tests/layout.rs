@@ -79,7 +79,7 @@ fn structures_are_the_same_on_both_sides() {
     same!(found, Node { layout, _pad, secret });
     same!(found, Secret { k0, k1 });
     same!(found, Vip { load_balancer, row, _pad });
-    same!(found, Endpoint { addr, port, proto, _pad });
+    same!(found, Endpoint { addr, port, proto, _pad, _tail });
     same!(found, Listener { group, row, idle_s, _pad });
     same!(found, Group { name, flags, slots, fingerprint, _room });
     same!(found, Target { addr, port, state, _pad, generation, group, row, hop, _room });
@@ -88,7 +88,7 @@ fn structures_are_the_same_on_both_sides() {
         Row { packets, bytes, new_flows, client_resets, target_resets, elb_resets, port_allocation_errors, drops }
     );
     same!(found, Hop { ifindex, dst_mac, src_mac });
-    same!(found, FlowKey { src, dst, src_port, dst_port, proto, _pad });
+    same!(found, FlowKey { src, dst, src_port, dst_port, proto, _pad, _tail });
     same!(
         found,
         Flow {

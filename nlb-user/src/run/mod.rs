@@ -18,6 +18,7 @@ use std::{
 
 use anyhow::{Context as _, Result, bail};
 use nlb_common::hash::Secret;
+use tokio::signal::unix::{SignalKind, signal};
 use tracing::{error, info, warn};
 use tracing_subscriber::EnvFilter;
 
@@ -56,14 +57,18 @@ pub struct Options {
     pub detach_on_exit: bool,
 }
 
-/// Logs to standard error. `level` goes before `RUST_LOG`.
+/// Logs to standard error. `level` goes before `RUST_LOG`. A level alone is the controller's; its libraries only warn.
 ///
 /// # Errors
 /// If one of them cannot be understood.
 pub fn start_logging(level: Option<&str>) -> Result<()> {
     let from_env = std::env::var("RUST_LOG").ok().filter(|text| !text.is_empty());
     let directives = level.map(str::to_owned).or(from_env).unwrap_or_else(|| "info".to_owned());
-    let filter = EnvFilter::try_new(&directives)
+    let filter = match directives.contains(['=', ',']) {
+        true => directives.clone(),
+        false => format!("warn,nlb_user={directives}"),
+    };
+    let filter = EnvFilter::try_new(filter)
         .with_context(|| format!("cannot log at {directives:?}: give error, warn, info or debug"))?;
     tracing_subscriber::fmt()
         .with_env_filter(filter)
@@ -183,6 +188,15 @@ async fn serve(
         // Their controller died before it wrote one.
         false => store.secret()?,
     };
+    if store.get()?.is_none() && desired.is_none() && !actual.vips.is_empty() {
+        return Err(NotReady(anyhow::anyhow!(
+            "the maps at {} serve {} addresses, but {} holds no desired state, and without one all would be removed: \
+             give the file with --apply, name the right --state, or begin with --fresh",
+            node.bpffs.display(),
+            actual.vips.len(),
+            node.state_dir.display()
+        )));
+    }
     let inherited = Addresses::inherited(actual.vips.into_keys().map(IpAddr::from));
     let mut controller = Controller::new(store, secret, Limits::from_env(), inherited)?;
     if !created {
@@ -203,18 +217,20 @@ async fn serve(
     }
     refresh_ports(&mut dataplane)?;
     let sweeps = sweeper::start(FlowTables::open(&Pins::new(&node.bpffs))?)?;
+    // From here on SIGHUP is kept for the loop; before, it ends the process.
+    let hangup = signal(SignalKind::hangup())?;
     let mut serving = Loop::new(controller, dataplane, net, interfaces, options.apply.clone());
     serving.prepare().await;
     let (server, calls) = Server::open(&node.socket)?;
     info!("ready: zone {}, commands at {}", node.zone, node.socket.display());
     notify::notify("READY=1");
-    let outcome = serving.run(calls, sweeps).await;
+    let outcome = serving.run(calls, sweeps, hangup).await;
     notify::notify("STOPPING=1");
     drop(server);
     if options.detach_on_exit {
         serving.release().await;
     }
-    Ok(outcome)
+    Ok(outcome.map_err(Into::into))
 }
 
 /// Makes the file, or else the stored state, what the maps say.

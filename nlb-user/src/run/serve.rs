@@ -125,7 +125,7 @@ impl<S: Store> Loop<S> {
         self.reconcile();
     }
 
-    /// Runs until the process is told to stop.
+    /// Runs until the process is told to stop. `hangup` brings SIGHUP.
     ///
     /// # Errors
     /// If signals cannot be received.
@@ -133,8 +133,9 @@ impl<S: Store> Loop<S> {
         &mut self,
         mut calls: mpsc::Receiver<Call>,
         mut sweeps: mpsc::Receiver<Swept>,
-    ) -> anyhow::Result<()> {
-        let [mut hangup, mut terminate, mut interrupt] = signals()?;
+        mut hangup: Signal,
+    ) -> std::io::Result<()> {
+        let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
         let mut changes = self.net.changes();
         let mut tick = tokio::time::interval_at(tokio::time::Instant::now() + TICK, TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -321,10 +322,6 @@ impl<S: Store> Loop<S> {
 
 fn refuse(answer: oneshot::Sender<Answer>, problem: &str) {
     let _ = answer.send(Answer::Refused(problem.lines().map(str::to_owned).collect()));
-}
-
-fn signals() -> std::io::Result<[Signal; 3]> {
-    Ok([signal(SignalKind::hangup())?, signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?])
 }
 
 async fn sleep_until(at: Option<Instant>) {
