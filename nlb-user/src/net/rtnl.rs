@@ -19,7 +19,7 @@ const ANSWER: Duration = Duration::from_secs(2);
 pub(super) struct Rtnl {
     handle: Handle,
     connection: AbortHandle,
-    /// Held while a table is read: the kernel reads out one at a time to a socket, and refuses a second (EBUSY).
+    /// The kernel has one dump at a time under way on a socket, and refuses others with EBUSY.
     dumping: Mutex<()>,
 }
 

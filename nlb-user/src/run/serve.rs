@@ -310,7 +310,7 @@ impl<S: Store> Loop<S> {
 
     /// Tells the program which ports the host's own sockets have.
     fn refresh_ports(&mut self) {
-        if let Err(error) = super::refresh_ports(&mut self.dataplane) {
+        if let Err(error) = super::start::refresh_ports(&mut self.dataplane) {
             warn!("{}", failure::text(error.as_ref()));
         }
     }
