@@ -15,7 +15,7 @@ use futures_util::StreamExt as _;
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
     sync::{mpsc, oneshot},
-    task::JoinSet,
+    task::{JoinError, JoinSet},
     time::MissedTickBehavior,
 };
 use tracing::{error, info, warn};
@@ -117,8 +117,7 @@ impl<S: Store> Loop<S> {
         let addresses = self.all_addresses();
         while (self.resolver.done < first || self.controller.addresses.is_open(&addresses)) && Instant::now() < until {
             match tokio::time::timeout(until - Instant::now(), self.tasks.join_next()).await {
-                Ok(Some(Ok(done))) => self.done(done),
-                Ok(Some(Err(error))) => error!("a task of the controller failed: {error}"),
+                Ok(Some(done)) => self.done(done),
                 Ok(None) | Err(_) => break,
             }
         }
@@ -143,10 +142,7 @@ impl<S: Store> Loop<S> {
             let patience = self.waiting.iter().map(|waiting| waiting.until).min();
             tokio::select! {
                 Some(call) = calls.recv() => self.call(call),
-                Some(done) = self.tasks.join_next() => match done {
-                    Ok(done) => self.done(done),
-                    Err(error) => error!("a task of the controller failed: {error}"),
-                },
+                Some(done) = self.tasks.join_next() => self.done(done),
                 Some(()) = changes.next() => {
                     self.resolver.want();
                     self.refresh(false);
@@ -258,22 +254,37 @@ impl<S: Store> Loop<S> {
         Ok(Request::Apply { json, file: path.display().to_string(), dry_run: false })
     }
 
-    fn done(&mut self, done: Done) {
-        match done {
-            Done::Claimed(address, outcome) => {
-                if self.controller.addresses.claimed(address, outcome, Instant::now()) {
-                    self.reconcile();
-                }
+    /// Takes in what a task reports, and all others that have something to report by now: the maps are compared once.
+    fn done(&mut self, first: Result<Done, JoinError>) {
+        let (mut next, mut stale) = (Some(first), false);
+        while let Some(done) = next {
+            match done {
+                Ok(done) => stale |= self.take_in(done),
+                Err(error) => error!("a task of the controller failed: {error}"),
             }
-            Done::Released(address) => self.controller.addresses.released(address),
+            next = self.tasks.try_join_next();
+        }
+        if stale {
+            self.reconcile();
+        }
+        self.refresh(false);
+    }
+
+    /// Whether the report may change the maps.
+    fn take_in(&mut self, done: Done) -> bool {
+        match done {
+            Done::Claimed(address, outcome) => self.controller.addresses.claimed(address, outcome, Instant::now()),
+            Done::Released(address) => {
+                self.controller.addresses.released(address);
+                false
+            }
             Done::Resolved(resolutions) => {
                 self.resolver.running = false;
                 self.resolver.done = self.resolver.begun;
                 self.controller.resolved(resolutions);
-                self.reconcile();
+                true
             }
         }
-        self.refresh(false);
     }
 
     /// Starts what is to be claimed, released and resolved.
