@@ -35,7 +35,7 @@ pub mod map {
     pub const COUNTERS: &str = "COUNTERS";
     /// Per-CPU array: row number -> [`super::Row`].
     pub const ROWS: &str = "ROWS";
-    /// Device map: interface index -> interface index.
+    /// Device map: interface index -> interface index. See [`super::RETURN`] for its other keys.
     pub const DEVICES: &str = "DEVICES";
     /// Array of bit words: source ports that the host uses itself, see [`super::PORT_WORDS`].
     pub const PORTS: &str = "PORTS_IN_USE";
@@ -62,6 +62,11 @@ pub const MAX_TARGETS: usize = 16384;
 pub const MAX_ROWS: usize = MAX_VIPS + MAX_LISTENERS + MAX_TARGETS;
 /// How many interfaces.
 pub const MAX_DEVICES: usize = 256;
+/// Set in a key of the device map: packets that came in by this interface go back through the map. Without such an
+/// entry they go back by `XDP_TX`, which is right for hardware. A veth sends what it was given by `XDP_TX` only if its
+/// other end runs an XDP program, too; what is redirected to it needs no more than GRO there (`veth_xdp_flush` and
+/// `veth_xdp_xmit` in the kernel's drivers/net/veth.c).
+pub const RETURN: u32 = 1 << 31;
 /// Flow table entries before the controller sets their number (`max_flows`): two for each flow.
 pub const DEFAULT_FLOW_ENTRIES: usize = 2 * 262_144;
 /// 64-bit words of the bitmap of ports.

@@ -1,10 +1,10 @@
 //! Stages 6 and 7: the new tuple, and the way out.
 
-use aya_ebpf::bindings::xdp_action::{XDP_PASS, XDP_TX};
+use aya_ebpf::bindings::xdp_action::XDP_PASS;
 use nlb_common::{Flow, Reason, flow::flag, layout::Target, rewrite};
 
 use crate::{
-    maps::DEVICES,
+    maps::{DEVICES, send_back},
     packet::Packet,
     verdict::{Sent, Stop},
 };
@@ -27,7 +27,7 @@ pub fn forward(packet: &mut Packet, flow: &Flow, target: &Target, to_target: Rea
     }
     if hop.ifindex == packet.frame.interface() {
         address(packet, hop.dst_mac, hop.src_mac);
-        return Ok(sent(reason, XDP_TX));
+        return Ok(sent(reason, send_back(hop.ifindex)));
     }
     match DEVICES.redirect(hop.ifindex, u64::from(XDP_PASS)) {
         Ok(action) => {

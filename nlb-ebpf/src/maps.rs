@@ -1,6 +1,7 @@
 //! The maps, and the few lines that read arrays. What they hold is said in `nlb_common::layout`.
 
 use aya_ebpf::{
+    bindings::xdp_action::XDP_TX,
     btf_maps::{Array, ArrayOfMaps, DevMapHash, HashMap, LruHashMap, PerCpuArray},
     macros::btf_map,
 };
@@ -8,7 +9,7 @@ use nlb_common::{
     Addr, Event, Flow, FlowKey,
     layout::{
         DEFAULT_FLOW_ENTRIES, Endpoint, Group, Listener, MAX_DEVICES, MAX_GROUPS, MAX_LISTENERS, MAX_ROWS, MAX_TARGETS,
-        MAX_VIPS, Node, PORT_WORDS, Row, TABLE_FLAGS, Target, Vip,
+        MAX_VIPS, Node, PORT_WORDS, RETURN, Row, TABLE_FLAGS, Target, Vip,
     },
     reason,
 };
@@ -67,6 +68,14 @@ pub static DRAFT: PerCpuArray<Draft, 1> = PerCpuArray::new();
 /// The reset that this processor is making; see `DRAFT`.
 #[btf_map]
 pub static ANSWER: PerCpuArray<Answer, 1> = PerCpuArray::new();
+
+/// The action that sends a packet back by the interface it came in by.
+#[inline(always)]
+pub fn send_back(interface: u32) -> u32 {
+    match DEVICES.redirect(interface | RETURN, u64::from(XDP_TX)) {
+        Ok(action) | Err(action) => action,
+    }
+}
 
 /// Adds one to a counter: a reason's or an event's number.
 #[inline(always)]

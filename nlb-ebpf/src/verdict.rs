@@ -1,10 +1,10 @@
 //! The end of the walk: the XDP action, and the one count that every packet gets.
 
-use aya_ebpf::bindings::xdp_action::{XDP_DROP, XDP_PASS, XDP_TX};
+use aya_ebpf::bindings::xdp_action::{XDP_DROP, XDP_PASS};
 use nlb_common::{Reason, reason::Verdict};
 
 use crate::{
-    maps::{count, row},
+    maps::{count, row, send_back},
     packet::Packet,
     reset,
 };
@@ -69,7 +69,7 @@ fn answer(packet: &mut Packet, stop: Stop) -> u32 {
     if let Some(row) = row(stop.row) {
         row.elb_resets += 1;
     }
-    XDP_TX
+    send_back(packet.frame.interface())
 }
 
 /// Passes or drops a packet.

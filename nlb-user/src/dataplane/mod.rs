@@ -4,9 +4,9 @@
 //! [`Dataplane`] is the controller's, one to a node ([`Pins::lock`]); [`Inspect`] is anybody's, with no controller
 //! alive. [`PinnedMaps`] is what plans are applied to, [`FlowTables`] is all access to flows.
 //!
-//! The data plane outlives its controller: maps, program and links are pinned ([`pins`]). A new controller loads its
-//! own program over the maps that it finds ([`load`]) and puts it in the place of the old one, link by link
-//! ([`links`]).
+//! The data plane outlives its controller: maps, program and links are pinned (`pins.rs`). A new controller loads its
+//! own program over the maps that it finds (`load.rs`) and puts it in the place of the old one, link by link
+//! (`links.rs`).
 
 mod bpf;
 mod counters;
@@ -134,6 +134,15 @@ impl Dataplane {
         let program = load::program(&mut self.ebpf)?;
         let program = program.fd().map_err(|error| DataplaneError::Load(error::whole(&error)))?;
         links::attach(&self.pins, program.as_fd(), interface, ifindex, mode)
+    }
+
+    /// Has packets that come in by the interface with this index and leave by it redirected: what a veth needs, see
+    /// [`nlb_common::layout::RETURN`].
+    ///
+    /// # Errors
+    /// If there is no such interface.
+    pub fn return_by_redirect(&self, ifindex: u32) -> Result<(), DataplaneError> {
+        Ok(self.maps.return_by_redirect(ifindex)?)
     }
 
     /// Detaches the program from all interfaces but those with these indices: the ones that an earlier controller was

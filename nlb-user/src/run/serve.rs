@@ -4,7 +4,7 @@
 //! answer to a change waits for what the change needs: its addresses claimed and its targets' next hops known.
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     net::IpAddr,
     path::PathBuf,
     sync::Arc,
@@ -21,7 +21,7 @@ use tokio::{
 use tracing::{error, info, warn};
 
 use super::{
-    addresses::interface_for,
+    addresses::Subnets,
     controller::{ChangeError, Controller},
     sweeper::Swept,
 };
@@ -41,10 +41,13 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What a task of the loop's reports.
 enum Done {
-    Claimed(IpAddr, Result<Claim, NetError>),
+    Claimed(Vec<(IpAddr, Outcome)>),
     Released(IpAddr),
     Resolved(HashMap<IpAddr, Resolution>),
 }
+
+/// What came of claiming an address. One error may be that of many addresses.
+pub type Outcome = Result<Claim, Arc<NetError>>;
 
 /// An answer that waits.
 struct Waiting {
@@ -145,7 +148,8 @@ impl<S: Store> Loop<S> {
                 Some(done) = self.tasks.join_next() => self.done(done),
                 Some(()) = changes.next() => {
                     self.resolver.want();
-                    self.refresh(false);
+                    // A link that went down may have taken addresses with it.
+                    self.refresh(true);
                 }
                 Some(swept) = sweeps.recv() => { self.controller.swept(swept.live_targets, swept.began); }
                 _ = tick.tick() => {
@@ -273,7 +277,12 @@ impl<S: Store> Loop<S> {
     /// Whether the report may change the maps.
     fn take_in(&mut self, done: Done) -> bool {
         match done {
-            Done::Claimed(address, outcome) => self.controller.addresses.claimed(address, outcome, Instant::now()),
+            Done::Claimed(outcomes) => {
+                let (addresses, now) = (&mut self.controller.addresses, Instant::now());
+                outcomes
+                    .into_iter()
+                    .fold(false, |stale, (address, outcome)| addresses.claimed(address, outcome, now) | stale)
+            }
             Done::Released(address) => {
                 self.controller.addresses.released(address);
                 false
@@ -289,9 +298,17 @@ impl<S: Store> Loop<S> {
 
     /// Starts what is to be claimed, released and resolved.
     fn refresh(&mut self, confirm: bool) {
-        for address in self.controller.addresses.take_unclaimed(Instant::now(), confirm) {
-            let (net, ifindex) = (Arc::clone(&self.net), interface_for(address, &self.interfaces));
-            self.tasks.spawn(async move { Done::Claimed(address, net.claim(ifindex, address).await) });
+        let mut claims: BTreeMap<u32, Vec<IpAddr>> = BTreeMap::new();
+        let unclaimed = self.controller.addresses.take_unclaimed(Instant::now(), confirm);
+        if !unclaimed.is_empty() {
+            let subnets = Subnets::read();
+            for address in unclaimed {
+                claims.entry(subnets.interface_for(address, &self.interfaces)).or_default().push(address);
+            }
+        }
+        for (ifindex, addresses) in claims {
+            let net = Arc::clone(&self.net);
+            self.tasks.spawn(async move { Done::Claimed(claim(&net, ifindex, addresses).await) });
         }
         for address in self.controller.addresses.take_unwanted() {
             let (net, interfaces) = (Arc::clone(&self.net), self.interfaces.clone());
@@ -328,6 +345,17 @@ impl<S: Store> Loop<S> {
 
     fn all_addresses(&self) -> BTreeSet<IpAddr> {
         self.controller.config().load_balancers.iter().flat_map(|it| &it.addresses).copied().collect()
+    }
+}
+
+/// Claims these addresses, in the time of one.
+async fn claim(net: &Net, ifindex: u32, addresses: Vec<IpAddr>) -> Vec<(IpAddr, Outcome)> {
+    match net.claim_all(ifindex, &addresses).await {
+        Ok(outcomes) => outcomes.into_iter().map(|(address, outcome)| (address, outcome.map_err(Arc::new))).collect(),
+        Err(error) => {
+            let error = Arc::new(error);
+            addresses.into_iter().map(|address| (address, Err(Arc::clone(&error)))).collect()
+        }
     }
 }
 

@@ -19,7 +19,7 @@ use super::{
 use crate::{
     cli::{failure, inspect::interface_name, output::grouped},
     control::{Request, server::Server},
-    dataplane::{self, AttachedLink, Dataplane, FlowTables, Origin, Pins, Removed, memory_bytes, ports},
+    dataplane::{self, AttachedLink, Dataplane, FlowTables, Origin, Pins, Removed, XdpMode, memory_bytes, ports},
     model::Limits,
     net::{Interface, Net, Severity, preflight, privileges},
     node::Node,
@@ -109,6 +109,9 @@ async fn serve(
         desire(&mut controller, &mut dataplane, desired.as_ref())?;
     }
     for interface in &interfaces {
+        if interface.kind.as_deref() == Some("veth") && options.mode == XdpMode::Native {
+            dataplane.return_by_redirect(interface.index)?;
+        }
         let attached = dataplane.attach(&interface.name, interface.index, options.mode)?;
         let how = if attached.replaced { "program replaced" } else { "attached" };
         info!("{}: {how}, {} mode", interface.name, attached.mode);

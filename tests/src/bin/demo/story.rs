@@ -62,14 +62,20 @@ fn acts(nlb: &mut Nlb<'_>, scene: &Scene) -> Result<()> {
 
     let spread = unhealthy(nlb, scene)?;
     println!("\n{}", table::of(names(), &[("requests", &spread.targets)]));
-    println!("  What the program counted:\n\n{}", indent(&nlb.cli(&["counters"])?));
+    let counters = nlb.cli(&["counters"])?;
+    // What follows the empty line is by listener and target.
+    let reasons = counters.split("\n\n").next().unwrap_or_default();
+    println!("  nlb counters: what became of every packet\n\n{}", indent(reasons));
     Ok(())
 }
 
 /// Starts the controller, applies the configuration, waits until every way is open.
 fn begin(nlb: &mut Nlb<'_>, scene: &Scene) -> Result<()> {
     nlb.run()?;
-    println!("  nlb run --iface {}   (pid {})", scene.network.interfaces(), nlb.pid().unwrap_or_default());
+    let status = nlb.json(&["status"])?;
+    let mode = status["interfaces"][0]["mode"].as_str().unwrap_or("?");
+    let pid = nlb.pid().unwrap_or_default();
+    println!("  nlb run --iface {}   pid {pid}, {mode} XDP", scene.network.interfaces());
     nlb.apply(&scene.config())?;
     println!("  nlb apply -f lb.json   2 load balancers, 3 target groups\n");
     for way in Way::ALL {
@@ -147,10 +153,12 @@ fn unhealthy(nlb: &Nlb<'_>, scene: &Scene) -> Result<Tally> {
         open.push((http, target));
     }
 
-    for (group, target) in scene.members(PATIENT) {
-        nlb.cli(&["target", "set-state", group, &target, "unhealthy"])?;
+    let members = scene.members(PATIENT);
+    for (group, target) in &members {
+        nlb.cli(&["target", "set-state", group, target, "unhealthy"])?;
     }
-    println!("  nlb target set-state ... unhealthy, for {patient}");
+    let (group, target) = &members[0];
+    println!("  nlb target set-state {group} {target} unhealthy   and the same for its other ports: {patient} is out");
     let (mut reset, mut stayed) = (0, 0);
     for (http, target) in &mut open {
         match http.get() {
@@ -160,16 +168,16 @@ fn unhealthy(nlb: &Nlb<'_>, scene: &Scene) -> Result<Tally> {
             Err(error) => bail!("a connection to {target} ended: {error}"),
         }
     }
-    println!("          its {reset} open connections: reset by the load balancer (ECONNRESET)");
-    println!("          the {stayed} open connections to others: untouched");
+    println!("          open connections to it: {reset}, reset by the load balancer at the next request (ECONNRESET)");
+    println!("          open connections to others: {stayed}, untouched");
 
     let tally = traffic::http(&scene.network.clients, &Progress::new(SOME, 1_500), || Ok(()))?;
     none_failed("requests", SOME, &tally)?;
     let still = tally.targets.get(patient).copied().unwrap_or_default();
     ensure!(still == 0, "{patient} is unhealthy and got {still} requests");
-    println!("          {} new requests: 0 failed, {} to {patient}", thousands(SOME), share(still, &tally.targets));
-    for (group, target) in scene.members(PATIENT) {
-        nlb.cli(&["target", "set-state", group, &target, "auto"])?;
+    println!("          new requests: {}, 0 failed, {} to {patient}", thousands(SOME), share(still, &tally.targets));
+    for (group, target) in &members {
+        nlb.cli(&["target", "set-state", group, target, "auto"])?;
     }
     Ok(tally)
 }
