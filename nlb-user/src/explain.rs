@@ -30,6 +30,8 @@ pub trait View {
     fn table(&self, group: u32) -> Vec<u32>;
     /// A flow's entry.
     fn flow(&self, key: &FlowKey) -> Option<Flow>;
+    /// Whether a socket of the host's own has this port.
+    fn is_port_in_use(&self, port: u16) -> bool;
     /// The hash's key.
     fn secret(&self) -> Secret;
     /// The clock of flow stamps, in nanoseconds.
@@ -183,7 +185,7 @@ fn select(view: &impl View, mut answer: Explanation, ask: &Question, listener: L
             continue;
         }
         let hairpin = target.addr == ask.key.src;
-        if preserve && !hairpin && taken(view, &ask.key, &target) {
+        if preserve && !hairpin && is_taken(view, &FlowKey { dst: target.addr, dst_port: target.port, ..ask.key }) {
             answer.say("tuple", "this target already has the client's tuple from another flow: next slot");
             chosen = chosen.or(Some((target, false)));
             continue;
@@ -202,7 +204,7 @@ fn select(view: &impl View, mut answer: Explanation, ask: &Question, listener: L
         false => {
             let port = (0..).map(|probe| hash::source_port(hash, probe)).map(Be16::new).take(64).find(|port| {
                 let to = FlowKey { src: key.dst, src_port: *port, ..to };
-                view.flow(&to.reversed()).is_none()
+                !view.is_port_in_use(port.get()) && !is_taken(view, &to)
             });
             let Some(port) = port else { return answer.end(Reason::DropPortAllocation) };
             let mut flow = Flow::rewriting(key, &FlowKey { src: key.dst, src_port: port, ..to });
@@ -244,9 +246,8 @@ fn forwarded(view: &impl View, mut answer: Explanation, target: Target, flow: &F
     answer.end(reason)
 }
 
-/// Whether a flow that goes on already carries the answers this one's would carry.
-fn taken(view: &impl View, key: &FlowKey, target: &Target) -> bool {
-    let to = FlowKey { dst: target.addr, dst_port: target.port, ..*key };
+/// Whether the answers to packets with this tuple are those of a flow that goes on.
+fn is_taken(view: &impl View, to: &FlowKey) -> bool {
     view.flow(&to.reversed()).is_some_and(|flow| !flow.is_quiet(view.now()))
 }
 

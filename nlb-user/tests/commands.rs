@@ -11,10 +11,10 @@ struct Node(tempfile::TempDir);
 
 impl Node {
     fn new() -> Self {
-        let dir = tempfile::tempdir().unwrap();
+        let dir = tempfile::tempdir().expect("a temporary directory can be made");
         let at = dir.path().display();
         let text = format!("bpffs = \"{at}/bpffs\"\nsocket = \"{at}/nlb.sock\"\nstate_dir = \"{at}/state\"\n");
-        std::fs::write(dir.path().join("node.toml"), text).unwrap();
+        std::fs::write(dir.path().join("node.toml"), text).expect("it can be written to");
         Self(dir)
     }
 
@@ -23,7 +23,7 @@ impl Node {
     }
 
     fn nlb(&self, args: &[&str]) -> Output {
-        nlb().args(args).args(["--config", &self.path("node.toml")]).output().unwrap()
+        nlb().args(args).args(["--config", &self.path("node.toml")]).output().expect("the command can be run")
     }
 }
 
@@ -35,7 +35,7 @@ fn nlb() -> Command {
 
 /// What a failed command said, which must be one line on standard error and nothing on standard output.
 fn failure(output: &Output) -> String {
-    let error = String::from_utf8(output.stderr.clone()).unwrap();
+    let error = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(1), "{error}");
     assert!(output.stdout.is_empty() && error.lines().count() == 1 && error.starts_with("nlb: "), "{error}");
     error.trim_start_matches("nlb: ").trim_end().to_owned()

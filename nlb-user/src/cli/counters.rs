@@ -1,11 +1,11 @@
 //! `nlb counters`: what happened to packets, and why.
 
-use std::{net::SocketAddr, thread, time::Duration};
+use std::{collections::BTreeMap, thread, time::Duration};
 
 use anyhow::Result;
 use nlb_common::{
-    Event, Reason,
-    layout::Row,
+    Addr, Event, Reason,
+    layout::{Row, state},
     reason::{COUNTERS, Verdict},
 };
 use serde::Serialize;
@@ -60,7 +60,7 @@ pub fn execute(args: Args, node: &Node, output: &Output) -> Result<()> {
 fn read(node: &Node) -> Result<Snapshot> {
     let inspect = inspect::open(node)?;
     let actual = inspect.actual()?;
-    let rows = owners(&actual).map(|(owner, row)| Ok((owner, inspect.row(row)?))).collect::<Result<_>>()?;
+    let rows = owned(&actual, &inspect.rows(&actual)?);
     let counted = inspect.counters()?;
     let mut counters = [0; COUNTERS];
     counted.reasons().for_each(|(reason, count)| counters[usize::from(reason.number())] = count);
@@ -69,30 +69,40 @@ fn read(node: &Node) -> Result<Snapshot> {
 }
 
 /// Whose counters row it is.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize)]
 struct Owner {
     kind: &'static str,
     /// The load balancer's or target group's.
     name: String,
+    /// Where it listens or is; empty for a load balancer, which is everywhere its listeners are.
     at: String,
 }
 
-fn owners(actual: &Actual) -> impl Iterator<Item = (Owner, u32)> {
-    let name = |addr: &nlb_common::Addr| actual.vips.get(addr).map_or("?", |vip| vip.load_balancer.as_str()).to_owned();
-    let vips = actual.vips.iter().map(|(addr, vip)| {
-        let owner = Owner { kind: "load balancer", name: vip.load_balancer.as_str().to_owned(), at: addr.to_string() };
-        (owner, vip.row)
+/// Rows and their owners: load balancers, each the sum of its addresses and listeners, then listeners, then targets.
+fn owned(actual: &Actual, rows: &BTreeMap<u32, Row>) -> Vec<(Owner, Row)> {
+    let row = |index: u32| rows.get(&index).copied().unwrap_or_default();
+    let name = |addr: &Addr| actual.vips.get(addr).map_or("?", |vip| vip.load_balancer.as_str());
+    let mut balancers: BTreeMap<&str, Row> = BTreeMap::new();
+    for vip in actual.vips.values() {
+        *balancers.entry(vip.load_balancer.as_str()).or_default() += row(vip.row);
+    }
+    for (endpoint, listener) in &actual.listeners {
+        *balancers.entry(name(&endpoint.addr)).or_default() += row(listener.row);
+    }
+    let balancers = balancers.into_iter().map(|(name, row)| {
+        let owner = Owner { kind: "load balancer", name: name.to_owned(), at: String::new() };
+        (owner, row)
     });
-    let listeners = actual.listeners.iter().map(move |(endpoint, listener)| {
+    let listeners = actual.listeners.iter().map(|(endpoint, listener)| {
         let at = format!("{} {}", protocol(endpoint.proto), socket(endpoint.addr, endpoint.port));
-        (Owner { kind: "listener", name: name(&endpoint.addr), at }, listener.row)
+        (Owner { kind: "listener", name: name(&endpoint.addr).to_owned(), at }, row(listener.row))
     });
     let known = actual.targets.values().filter_map(|target| Some((actual.groups.get(&target.group)?, target)));
-    let targets = known.filter(|(_, target)| target.state != nlb_common::layout::state::GONE).map(|(group, target)| {
-        let at: SocketAddr = socket(target.addr, target.port);
-        (Owner { kind: "target", name: group.name.as_str().to_owned(), at: at.to_string() }, target.row)
+    let targets = known.filter(|(_, target)| target.state != state::GONE).map(|(group, target)| {
+        let at = socket(target.addr, target.port).to_string();
+        (Owner { kind: "target", name: group.name.as_str().to_owned(), at }, row(target.row))
     });
-    vips.chain(listeners).chain(targets)
+    balancers.chain(listeners).chain(targets).collect()
 }
 
 /// All counters at one time.
@@ -221,6 +231,11 @@ impl Show for Report {
 
 #[cfg(test)]
 mod tests {
+    use nlb_common::{
+        Be16,
+        layout::{Endpoint, Listener, Name, Vip},
+    };
+
     use super::*;
 
     fn snapshot(to_target: u64) -> Snapshot {
@@ -243,6 +258,23 @@ OF      NAME  AT              PACKETS  BYTES      FLOWS  RESETS C/T/LB  PORT ERR
 target  web   10.0.1.11:8080  1,234    5,000,000  3      0/0/2          0         0
 ";
         assert_eq!(snapshot(1500).report(None, false).text(), expected);
+    }
+
+    #[test]
+    fn a_load_balancer_counts_what_its_listeners_do_and_what_is_at_no_listener() {
+        let vip = Addr::v4([198, 18, 0, 10]);
+        let endpoint = |port| Endpoint::new(vip, Be16::new(port), 6);
+        let actual = Actual {
+            vips: [(vip, Vip { load_balancer: Name::new("web").unwrap(), row: 1, _pad: 0 })].into(),
+            listeners: [(80, 2), (81, 3)]
+                .map(|(port, row)| (endpoint(port), Listener { row, ..Default::default() }))
+                .into(),
+            ..Actual::default()
+        };
+        let row = |packets, drops| Row { packets, drops, ..Row::default() };
+        let rows = owned(&actual, &[(1, row(0, 7)), (2, row(10, 0)), (3, row(5, 1))].into());
+        assert_eq!((rows[0].0.name.as_str(), rows[0].1), ("web", row(15, 8)));
+        assert_eq!((rows[1].0.at.as_str(), rows[1].1), ("TCP 198.18.0.10:80", row(10, 0)));
     }
 
     #[test]

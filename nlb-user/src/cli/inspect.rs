@@ -1,6 +1,6 @@
 //! What reading commands see: the pinned maps, with a controller or without.
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use nlb_common::{
     Addr, Flow, FlowKey,
     hash::Secret,
@@ -8,7 +8,10 @@ use nlb_common::{
 };
 
 use crate::{
-    dataplane::{self, Inspect, Pins},
+    dataplane::{
+        self, Inspect, Pins,
+        ports::{self, PortSet},
+    },
     explain::View,
     node::Node,
     reconcile::Actual,
@@ -26,6 +29,7 @@ pub fn open(node: &Node) -> Result<Inspect> {
 pub struct Maps {
     inspect: Inspect,
     actual: Actual,
+    ports: PortSet,
 }
 
 impl Maps {
@@ -36,7 +40,8 @@ impl Maps {
     pub fn read(node: &Node) -> Result<Self> {
         let inspect = open(node)?;
         let actual = inspect.actual()?;
-        Ok(Self { inspect, actual })
+        let ports = ports::in_use().context("cannot read the host's own sockets in /proc/net")?;
+        Ok(Self { inspect, actual, ports })
     }
 }
 
@@ -63,6 +68,10 @@ impl View for Maps {
 
     fn flow(&self, key: &FlowKey) -> Option<Flow> {
         self.inspect.flows().get(key).ok().flatten().map(|(_, flow)| flow)
+    }
+
+    fn is_port_in_use(&self, port: u16) -> bool {
+        ports::contains(&self.ports, port)
     }
 
     fn secret(&self) -> Secret {

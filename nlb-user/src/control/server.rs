@@ -43,11 +43,10 @@ pub struct Server {
 }
 
 impl Server {
-    /// Opens the socket at `path` for root alone, in place of one that a dead controller left there. The caller holds
-    /// the node's lock, so there is no living one.
+    /// Opens the socket at `path` for root alone, in place of one that a dead controller left there.
     ///
     /// # Errors
-    /// If the directory or the socket cannot be created.
+    /// If another node's controller listens there, or the directory or the socket cannot be created.
     pub fn open(path: &Path) -> Result<(Self, mpsc::Receiver<Call>), ServerError> {
         let listener = bind(path).map_err(|source| ServerError { path: path.to_owned(), source })?;
         let (sender, receiver) = mpsc::channel(QUEUE);
@@ -68,6 +67,9 @@ impl Drop for Server {
 fn bind(path: &Path) -> io::Result<UnixListener> {
     if let Some(parent) = path.parent() {
         fs::create_dir_all(parent)?;
+    }
+    if std::os::unix::net::UnixStream::connect(path).is_ok() {
+        return Err(io::Error::new(io::ErrorKind::AddrInUse, "another node's controller listens there"));
     }
     match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
@@ -145,6 +147,8 @@ mod tests {
         let answer = Answer::Applied(Applied { revision: 7, ..Applied::default() });
         call.answer.send(answer.clone()).unwrap();
         assert_eq!(asked.await.unwrap().unwrap(), answer);
+        let error = Server::open(&path).err().unwrap().to_string();
+        assert!(error.contains("another node's controller listens there"), "{error}");
         drop(server);
         assert!(!path.exists());
     }

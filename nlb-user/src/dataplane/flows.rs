@@ -3,7 +3,7 @@
 //! The program goes on meanwhile. Every connection has two entries, and each may come, go or change between two system
 //! calls; what is done here holds up whatever happens in between.
 
-use std::{io, ops::ControlFlow};
+use std::{collections::BTreeSet, io, ops::ControlFlow};
 
 use nlb_common::{
     Flow, FlowKey, Reason,
@@ -222,14 +222,14 @@ impl FlowTables {
         }
     }
 
-    /// Ends all flows that clients opened at `endpoint`, half-open ones among them. Returns how many.
+    /// Ends all flows that clients opened at one of these endpoints, half-open ones among them. Returns how many.
     ///
     /// # Errors
     /// If a table can't be read or written.
-    pub fn end_all(&self, endpoint: &Endpoint, reason: Reason) -> Result<u64, MapIo> {
+    pub fn end_all(&self, endpoints: &BTreeSet<Endpoint>, reason: Reason) -> Result<u64, MapIo> {
         let mut keys = Vec::new();
         self.for_each(|_, key, flow| {
-            let there = (key.dst, key.dst_port, key.proto) == (endpoint.addr, endpoint.port, endpoint.proto);
+            let there = endpoints.contains(&Endpoint::new(key.dst, key.dst_port, key.proto));
             if there && !flow.is(flag::FROM_TARGET) && flow.phase != phase::ENDED {
                 keys.push(*key);
             }

@@ -3,7 +3,11 @@
 //! `NODE.layout` is written last of all. Until then it is 0, and a directory of pins that a kill left half-made is told
 //! from a whole one.
 
-use std::{fs, io};
+use std::{
+    fs, io,
+    os::fd::AsFd as _,
+    path::{Path, PathBuf},
+};
 
 use aya::{
     Ebpf, EbpfError, EbpfLoader,
@@ -11,7 +15,6 @@ use aya::{
     programs::{ProgramError, Xdp},
 };
 use nlb_common::layout::{LAYOUT_VERSION, Node, PROGRAM, map};
-use std::os::fd::AsFd as _;
 
 use super::{
     DataplaneError, OBJECT, Options, Origin, PinnedMaps, Pins, Removed, bpf,
@@ -87,54 +90,69 @@ fn misshapen(pins: &Pins, shape: &Shape) -> Option<String> {
     (!right).then(|| format!("map {} is not of this version's type and size", shape.name))
 }
 
-/// Removes links first, so that no packet meets a program whose maps are going, then program and maps, and the
-/// directory if that leaves it empty.
+/// Removes everything that is pinned, and the directory if that leaves it empty.
 pub fn remove(pins: &Pins) -> Result<Removed, DataplaneError> {
-    let mut removed = Removed::default();
-    for link in links::all(pins)? {
-        removed.links.push(link.describe());
-        link.remove()?;
-    }
-    let files = [pins.program(), replacement(pins)].into_iter().chain(map::ALL.map(|name| pins.map(name)));
-    for file in files {
-        match fs::remove_file(&file) {
-            Ok(()) => removed.pins += 1,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(source) => return Err(DataplaneError::io(format!("remove {}", file.display()), source)),
-        }
-    }
-    match fs::remove_dir(pins.dir()) {
-        Err(source) if !matches!(source.kind(), io::ErrorKind::NotFound | io::ErrorKind::DirectoryNotEmpty) => {
-            // The mount point itself, or a directory of somebody else's: it may stay.
-            tracing::debug!(dir = %pins.dir().display(), %source, "the directory of pins stays");
-        }
-        _ => {}
+    let removed = clear(pins)?;
+    if let Err(source) = fs::remove_dir(pins.dir())
+        && source.kind() != io::ErrorKind::NotFound
+    {
+        // The mount point itself, or there are somebody else's files in it.
+        tracing::debug!(dir = %pins.dir().display(), %source, "the directory of pins stays");
     }
     Ok(removed)
 }
 
-fn replacement(pins: &Pins) -> std::path::PathBuf {
+/// Removes everything that is pinned but the directory, which bears the lock: links first, so that no packet meets a
+/// program whose maps are going, then program and maps.
+fn clear(pins: &Pins) -> Result<Removed, DataplaneError> {
+    let mut removed = Removed::default();
+    for ifindex in pins.links()? {
+        match links::Link::open(pins, ifindex) {
+            Ok(Some(link)) => {
+                removed.links.push(link.describe());
+                link.remove()?;
+            }
+            Ok(None) => {}
+            // Whatever it is, it is no link.
+            Err(_) => removed.pins += usize::from(unlink(&pins.link(ifindex))?),
+        }
+    }
+    let files = [pins.program(), replacement(pins)].into_iter().chain(map::ALL.map(|name| pins.map(name)));
+    for file in files {
+        removed.pins += usize::from(unlink(&file)?);
+    }
+    Ok(removed)
+}
+
+/// Removes a file; false if there is none.
+fn unlink(file: &Path) -> Result<bool, DataplaneError> {
+    match fs::remove_file(file) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(source) => Err(DataplaneError::io(format!("remove {}", file.display()), source)),
+    }
+}
+
+/// Where a program is pinned until it takes the place of the last one.
+fn replacement(pins: &Pins) -> PathBuf {
     pins.dir().join(format!("{PROGRAM}-new"))
 }
 
 /// Loads the program, over the maps that are pinned or over new ones.
 pub fn load(pins: &Pins, options: &Options) -> Result<(Ebpf, PinnedMaps, Origin), DataplaneError> {
     if options.fresh {
-        remove(pins)?;
-        pins.prepare()?;
+        clear(pins)?;
     }
     let origin = match look(pins)? {
         Found::Whole => Origin::TakenOver,
-        Found::Unfinished => {
-            remove(pins)?;
-            pins.prepare()?;
+        Found::Unfinished | Found::Nothing => {
+            clear(pins)?;
             Origin::Created
         }
-        Found::Nothing => Origin::Created,
     };
     let loaded = over(pins, options, origin);
     if loaded.is_err() && origin == Origin::Created {
-        let _the_error_that_counts_is_the_first = remove(pins);
+        let _the_error_that_counts_is_the_first = clear(pins);
     }
     loaded.map(|(ebpf, maps)| (ebpf, maps, origin))
 }
@@ -170,10 +188,7 @@ fn pin(program: &Xdp, pins: &Pins) -> Result<(), DataplaneError> {
     let io = |source| DataplaneError::io(format!("pin the program in {}", pins.dir().display()), source);
     let fd = program.fd().map_err(|error| DataplaneError::Load(whole(&error)))?;
     let new = replacement(pins);
-    match fs::remove_file(&new) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(io(error)),
-        _ => {}
-    }
+    unlink(&new)?;
     bpf::pin(fd.as_fd(), &new).and_then(|()| fs::rename(&new, pins.program())).map_err(io)
 }
 

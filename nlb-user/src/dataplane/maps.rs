@@ -1,7 +1,7 @@
 //! The pinned maps of the configuration: the real [`Maps`] that plans are applied to.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     iter,
     ops::ControlFlow,
     os::fd::{AsFd as _, AsRawFd as _},
@@ -24,6 +24,9 @@ use super::{
     ports::PortSet,
 };
 use crate::reconcile::{Actual, Maps, MapsError, Step};
+
+/// How many new tables are held open before they are swapped in: a process may have 1024 open files.
+const TABLES_AT_ONCE: usize = 256;
 
 /// All pinned maps, open.
 #[derive(Debug)]
@@ -115,17 +118,24 @@ impl PinnedMaps {
         Ok(words.into_iter().skip(FIRST as usize).take(slots).collect())
     }
 
-    /// Swaps in a whole table. The old one lives until the last packet that reads it is done.
-    fn set_table(&self, group: u32, slots: &[u32]) -> Result<(), MapIo> {
-        let error = |source| MapIo { map: map::TABLES, operation: "make a table for", source };
-        let words: Vec<u32> = iter::once(slots.len() as u32).chain(slots.iter().copied()).collect();
-        let indices: Vec<u32> = (0..words.len() as u32).collect();
-        let made = Array::<MapData, u32>::create(words.len() as u32, TABLE_FLAGS);
-        let fd = made.map_err(io_error).and_then(|made| made.map().fd().as_fd().try_clone_to_owned());
-        let data = fd.and_then(|fd| MapData::from_fd(fd).map_err(io_error)).map_err(error)?;
-        let table: Map<u32, u32> = Map::from_data(map::TABLES, data)?;
-        table.put_all(&indices, &words)?;
-        self.tables.put(&group, &(table.fd().as_raw_fd() as u32))
+    /// Swaps in whole tables. An old one lives until the last packet that reads it is done; the kernel waits for that,
+    /// since version 6.8 once for all tables that one call swaps.
+    fn swap_tables(&self, tables: &[(u32, &[u32])]) -> Result<(), MapIo> {
+        // The last one of a group counts.
+        let tables: Vec<_> = tables.iter().copied().collect::<BTreeMap<_, _>>().into_iter().collect();
+        for tables in tables.chunks(TABLES_AT_ONCE) {
+            let mut swaps = Vec::new();
+            for (group, slots) in tables {
+                // Where there is no table, there is no target either: nothing to wait for.
+                if !slots.is_empty() || self.tables.get(group)?.is_some() {
+                    swaps.push((*group, make_table(slots)?));
+                }
+            }
+            let groups: Vec<u32> = swaps.iter().map(|(group, _)| *group).collect();
+            let fds: Vec<u32> = swaps.iter().map(|(_, table)| table.fd().as_raw_fd() as u32).collect();
+            self.tables.put_all(&groups, &fds)?;
+        }
+        Ok(())
     }
 
     /// Lets the program send packets out of the interface with this index.
@@ -185,12 +195,12 @@ impl PinnedMaps {
             Step::ClearRow(row) => self.counters.clear_row(*row),
             Step::SetTarget(index, target) => self.set_target(*index, target),
             Step::SetBackend(endpoint, target) => self.backends.put(endpoint, target),
-            Step::SetTable(group, slots) => self.set_table(*group, slots),
+            Step::SetTable(group, slots) => self.swap_tables(&[(*group, slots)]),
             Step::SetGroup(index, group) => self.groups.put(index, group),
             Step::SetVip(addr, vip) => self.vips.put(addr, vip),
             Step::SetListener(endpoint, listener) => self.listeners.put(endpoint, listener),
             Step::RemoveListener(endpoint) => self.listeners.remove(endpoint).map(drop),
-            Step::EndFlows(endpoint) => self.flows.end_all(endpoint, Reason::ResetTerminated).map(drop),
+            Step::EndFlows(endpoint) => self.flows.end_all(&[*endpoint].into(), Reason::ResetTerminated).map(drop),
             Step::RemoveVip(addr) => self.vips.remove(addr).map(drop),
             Step::RemoveBackend(endpoint) => self.backends.remove(endpoint).map(drop),
             Step::ClearGroup(index) => self.clear_group(*index),
@@ -206,6 +216,28 @@ impl Maps for PinnedMaps {
     fn write(&mut self, step: &Step) -> Result<(), MapsError> {
         self.step(step).map_err(|error| MapsError::new(failed(step), error))
     }
+
+    fn end_flows(&mut self, endpoints: &BTreeSet<Endpoint>) -> Result<(), MapsError> {
+        let ended = self.flows.end_all(endpoints, Reason::ResetTerminated).map(drop);
+        ended.map_err(|error| MapsError::new("cannot end the flows of removed listeners", error))
+    }
+
+    fn set_tables(&mut self, tables: &[(u32, &[u32])]) -> Result<(), MapsError> {
+        self.swap_tables(tables).map_err(|error| MapsError::new("cannot write the tables of target groups", error))
+    }
+}
+
+/// A table of these slots, which no group has yet.
+fn make_table(slots: &[u32]) -> Result<Map<u32, u32>, MapIo> {
+    let words: Vec<u32> = iter::once(slots.len() as u32).chain(slots.iter().copied()).collect();
+    let indices: Vec<u32> = (0..words.len() as u32).collect();
+    let made = Array::<MapData, u32>::create(words.len() as u32, TABLE_FLAGS);
+    let fd = made.map_err(io_error).and_then(|made| made.map().fd().as_fd().try_clone_to_owned());
+    let data = fd.and_then(|fd| MapData::from_fd(fd).map_err(io_error));
+    let data = data.map_err(|source| MapIo { map: map::TABLES, operation: "make a table for", source })?;
+    let table = Map::from_data(map::TABLES, data)?;
+    table.put_all(&indices, &words)?;
+    Ok(table)
 }
 
 /// What the operator knows the step by.

@@ -4,9 +4,9 @@
 //! [`Dataplane`] is the controller's, one to a node ([`Pins::lock`]); [`Inspect`] is anybody's, with no controller
 //! alive. [`PinnedMaps`] is what plans are applied to, [`FlowTables`] is all access to flows.
 //!
-//! The data plane outlives its controller: maps, program and links are pinned ([`pins`]). A new controller loads its
-//! own program over the maps that it finds ([`load`]) and puts it in the place of the old one, link by link
-//! ([`links`]).
+//! The data plane outlives its controller: maps, program and links are pinned (`pins.rs`). A new controller loads its
+//! own program over the maps that it finds (`load.rs`) and puts it in the place of the old one, link by link
+//! (`links.rs`).
 
 mod bpf;
 mod counters;

@@ -104,17 +104,24 @@ impl Pins {
     /// # Errors
     /// [`DataplaneError::Locked`] if there is another controller, and those of [`Self::prepare`].
     pub fn lock(&self) -> Result<Lock, DataplaneError> {
-        self.prepare()?;
         let io = |source| DataplaneError::io(format!("lock {}", self.0.display()), source);
-        let dir = File::options().read(true).custom_flags(libc::O_DIRECTORY).open(&self.0).map_err(io)?;
-        let about = dir.metadata().map_err(io)?;
-        match Flock::lock(dir, FlockArg::LockExclusiveNonblock) {
-            Ok(lock) => Ok(Lock(lock)),
-            Err((_, Errno::EWOULDBLOCK)) => {
-                let locks = fs::read_to_string("/proc/locks").unwrap_or_default();
-                Err(DataplaneError::Locked { dir: self.0.clone(), pid: holder(&locks, about.dev(), about.ino()) })
+        loop {
+            self.prepare()?;
+            let dir = File::options().read(true).custom_flags(libc::O_DIRECTORY).open(&self.0).map_err(io)?;
+            let about = dir.metadata().map_err(io)?;
+            let lock = match Flock::lock(dir, FlockArg::LockExclusiveNonblock) {
+                Ok(lock) => lock,
+                Err((_, Errno::EWOULDBLOCK)) => {
+                    let locks = fs::read_to_string("/proc/locks").unwrap_or_default();
+                    let pid = holder(&locks, about.dev(), about.ino());
+                    return Err(DataplaneError::Locked { dir: self.0.clone(), pid });
+                }
+                Err((_, error)) => return Err(io(error.into())),
+            };
+            // The last holder may have removed the directory while this one had it open.
+            if fs::metadata(&self.0).is_ok_and(|now| (now.dev(), now.ino()) == (about.dev(), about.ino())) {
+                return Ok(Lock(lock));
             }
-            Err((_, error)) => Err(io(error.into())),
         }
     }
 }

@@ -184,22 +184,26 @@ impl FlowTables {
 
     /// Removes the flow whose client's entry is under `key`, if it is still over.
     ///
-    /// Since it was judged, a packet may have opened a new flow in its place. So the client's entry is taken, looked at
-    /// once more, and put back if it is another one: what was found by looking may change before it is removed.
+    /// What was judged may be another flow by now: a packet may have opened a new one under the same tuple. So each
+    /// entry is taken, looked at once more, and put back if it is not over.
     fn remove_over(&self, table: Table, key: &FlowKey, now: u64, full: bool) -> Result<bool, MapIo> {
         let Some(flow) = self.map(table).take(key)? else { return Ok(false) };
         let partner = self.partner(table, key, &flow)?;
-        let stamp = flow.stamp.max(partner.map_or(0, |partner| partner.stamp));
-        match fate(table, &flow, now.saturating_sub(stamp)) {
-            Fate::Over => {}
-            Fate::Tombstone if full => {}
-            _ => {
-                self.put_back(table, key, &flow)?;
-                return Ok(false);
-            }
+        let is_over = |flow: &Flow, stamp: u64| match fate(table, flow, now.saturating_sub(stamp)) {
+            Fate::Over => true,
+            Fate::Tombstone => full,
+            Fate::Open | Fate::Closed => false,
+        };
+        if !is_over(&flow, flow.stamp.max(partner.map_or(0, |partner| partner.stamp))) {
+            self.put_back(table, key, &flow)?;
+            return Ok(false);
         }
-        if partner.is_some() {
-            self.map(table).remove(&flow.pair(key.proto))?;
+        let key = flow.pair(key.proto);
+        if partner.is_some()
+            && let Some(partner) = self.map(table).take(&key)?
+            && !is_over(&partner, partner.stamp)
+        {
+            self.put_back(table, &key, &partner)?;
         }
         Ok(true)
     }

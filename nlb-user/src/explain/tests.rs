@@ -35,6 +35,9 @@ impl View for Maps {
     fn flow(&self, key: &FlowKey) -> Option<Flow> {
         self.flows.get(key).copied()
     }
+    fn is_port_in_use(&self, _: u16) -> bool {
+        false
+    }
     fn secret(&self) -> Secret {
         Secret { k0: 1, k1: 2 }
     }

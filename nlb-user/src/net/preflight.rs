@@ -193,7 +193,8 @@ fn stack(interface: &Interface, findings: &mut Vec<Finding>) {
         ))),
         Some("veth") => findings.push(Finding::warning(format!(
             "{name} is a veth: its peer must compute checksums itself (`ethtool -K PEER tx off` there), and needs an \
-             XDP program or GRO (`ethtool -K PEER gro on`) to receive what XDP sends"
+             XDP program to receive what is sent back out of {name}; for packets from other interfaces GRO is enough \
+             (`ethtool -K PEER gro on`)"
         ))),
         Some(kind) if !NATIVE_KINDS.contains(&kind) => {
             let instead = match &interface.parent {

@@ -105,7 +105,11 @@ pub fn plan(inputs: &Inputs<'_>, actual: &Actual) -> Result<Vec<Step>, PlanError
     steps.extend(tables.iter().flat_map(|group| group.before.iter().cloned()));
     steps.extend(targets.before());
     steps.extend(targets.backends_set());
-    steps.extend(tables.into_iter().flat_map(|group| group.after));
+    // Tables in one run, see `Maps::set_tables`; then the records that say that they are there.
+    let after = tables.into_iter().flat_map(|group| group.after);
+    let (swaps, records): (Vec<_>, Vec<_>) = after.partition(|step| matches!(step, Step::SetTable(..)));
+    steps.extend(swaps);
+    steps.extend(records);
     steps.extend(additions);
     // And the other way round: what nothing names any more.
     steps.extend(targets.after());

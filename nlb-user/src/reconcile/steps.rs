@@ -1,6 +1,9 @@
 //! What the maps hold, what can be done to them, and doing it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    mem::discriminant,
+};
 
 use nlb_common::{
     Addr,
@@ -94,6 +97,14 @@ pub trait Maps {
     fn end_flows(&mut self, endpoints: &BTreeSet<Endpoint>) -> Result<(), MapsError> {
         endpoints.iter().try_for_each(|endpoint| self.write(&Step::EndFlows(*endpoint)))
     }
+
+    /// Does [`Step::SetTable`] for several groups. Maps that have to wait for packets under way can do so once.
+    ///
+    /// # Errors
+    /// If a map can't be written; some of the tables may have been swapped in then.
+    fn set_tables(&mut self, tables: &[(u32, &[u32])]) -> Result<(), MapsError> {
+        tables.iter().try_for_each(|(group, slots)| self.write(&Step::SetTable(*group, slots.to_vec())))
+    }
 }
 
 /// Does the steps in their order.
@@ -102,9 +113,19 @@ pub trait Maps {
 /// At the first step that fails. The steps before it are done and leave the data plane whole; planning again from what
 /// the maps hold then finishes the work.
 pub fn apply(maps: &mut dyn Maps, steps: &[Step]) -> Result<(), MapsError> {
-    let ended = |step: &Step| if let Step::EndFlows(endpoint) = step { Some(*endpoint) } else { None };
-    steps.chunk_by(|one, next| ended(one).is_some() && ended(next).is_some()).try_for_each(|run| {
-        let endpoints: BTreeSet<Endpoint> = run.iter().filter_map(ended).collect();
-        if endpoints.is_empty() { run.iter().try_for_each(|step| maps.write(step)) } else { maps.end_flows(&endpoints) }
+    let alike = |one: &Step, next: &Step| discriminant(one) == discriminant(next);
+    steps.chunk_by(alike).try_for_each(|run| match run[0] {
+        Step::EndFlows(_) => {
+            let endpoint = |step: &Step| if let Step::EndFlows(endpoint) = step { Some(*endpoint) } else { None };
+            maps.end_flows(&run.iter().filter_map(endpoint).collect())
+        }
+        Step::SetTable(..) => {
+            let table = |step| match step {
+                &Step::SetTable(group, ref slots) => Some((group, &slots[..])),
+                _ => None,
+            };
+            maps.set_tables(&run.iter().filter_map(table).collect::<Vec<_>>())
+        }
+        _ => run.iter().try_for_each(|step| maps.write(step)),
     })
 }

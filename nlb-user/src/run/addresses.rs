@@ -12,11 +12,12 @@ use std::{
 use nix::ifaddrs::getifaddrs;
 use tracing::{error, info, warn};
 
+use super::serve::Outcome;
 use crate::{
     cli::failure,
     control::Failed,
     model::Config,
-    net::{Claim, Interface, MacText, NetError},
+    net::{Claim, Interface, MacText},
 };
 
 /// How long after a failure an address is tried again.
@@ -105,7 +106,7 @@ impl Addresses {
     }
 
     /// Notes what came of a claim. Whether an address is to be served that was not, or the other way round.
-    pub fn claimed(&mut self, address: IpAddr, outcome: Result<Claim, NetError>, now: Instant) -> bool {
+    pub fn claimed(&mut self, address: IpAddr, outcome: Outcome, now: Instant) -> bool {
         let Some(state) = self.wanted.get_mut(&address) else {
             // No longer wanted: it was claimed for nothing.
             self.unwanted.insert(address);
@@ -121,10 +122,10 @@ impl Addresses {
             Ok(Claim::InUse { by }) => format!("{address} is in use by {}", MacText(by)),
             // Clients depend on it, and nobody else was heard of.
             Err(error) if before == State::Confirming => {
-                warn!("{address} could not be confirmed and stays served: {}", failure::text(&error));
+                warn!("{address} could not be confirmed and stays served: {}", failure::text(error.as_ref()));
                 return false;
             }
-            Err(error) => failure::text(&error),
+            Err(error) => failure::text(error.as_ref()),
         };
         error!("{address} is not served: {reason}; trying again every {} s", RETRY.as_secs());
         *state = State::Failed(reason, now + RETRY);

@@ -71,7 +71,7 @@ impl<S: Store> Controller<S> {
     /// If the store cannot be read.
     pub fn new(store: S, secret: Secret, limits: Limits, addresses: Addresses) -> Result<Self, StoreError> {
         let (revision, stored) = store.get()?.map_or_else(Default::default, |found| (found.revision, found.value));
-        let mut controller = Self {
+        Ok(Self {
             store,
             secret,
             limits,
@@ -82,9 +82,7 @@ impl<S: Store> Controller<S> {
             unresolved: BTreeMap::new(),
             live_targets: None,
             written: Instant::now(),
-        };
-        controller.addresses.want(&controller.stored.config);
-        Ok(controller)
+        })
     }
 
     /// The desired state.
@@ -149,7 +147,6 @@ impl<S: Store> Controller<S> {
         if new != self.stored {
             self.revision = self.store.compare_and_set(self.revision, &new)?;
             self.stored = new;
-            self.addresses.want(&self.stored.config);
             logged(&applied.changes, |change| info!("{change}"));
         }
         applied.revision = self.revision;
@@ -165,6 +162,7 @@ impl<S: Store> Controller<S> {
     /// # Errors
     /// If the maps cannot be read or written, or have no room.
     pub fn reconcile(&mut self, maps: &mut dyn Maps) -> Result<usize, ChangeError> {
+        self.addresses.want(&self.stored.config);
         let actual = maps.read()?;
         let withheld = self.addresses.withheld();
         let steps = reconcile::plan(&self.inputs(&self.stored, &withheld), &actual)?;

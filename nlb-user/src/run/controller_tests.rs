@@ -9,11 +9,7 @@ use std::{
 use nlb_common::layout::{Endpoint, state};
 
 use super::*;
-use crate::{
-    net::Claim,
-    reconcile::{Actual, Step},
-    store::Versioned,
-};
+use crate::{net::Claim, reconcile::fake::FakeMaps, store::Versioned};
 
 /// A store in memory, and a look into it.
 #[derive(Clone, Default)]
@@ -39,49 +35,13 @@ impl Store for Memory {
     }
 }
 
-/// Maps in memory that may refuse to be written.
-#[derive(Default)]
-struct Fake {
-    actual: Actual,
-    writes: usize,
-    broken: bool,
-}
-
-impl Maps for Fake {
-    fn read(&mut self) -> Result<Actual, MapsError> {
-        Ok(self.actual.clone())
-    }
-
-    fn write(&mut self, step: &Step) -> Result<(), MapsError> {
-        if self.broken {
-            return Err(MapsError::new("cannot write", "it is broken"));
-        }
-        self.writes += 1;
-        let actual = &mut self.actual;
-        match step.clone() {
-            Step::SetNode(node) => actual.node = node,
-            Step::SetTarget(index, target) => _ = actual.targets.insert(index, target),
-            Step::SetBackend(endpoint, index) => _ = actual.backends.insert(endpoint, index),
-            Step::SetGroup(index, group) => _ = actual.groups.insert(index, group),
-            Step::SetVip(addr, vip) => _ = actual.vips.insert(addr, vip),
-            Step::SetListener(endpoint, listener) => _ = actual.listeners.insert(endpoint, listener),
-            Step::RemoveListener(endpoint) => _ = actual.listeners.remove(&endpoint),
-            Step::RemoveVip(addr) => _ = actual.vips.remove(&addr),
-            Step::RemoveBackend(endpoint) => _ = actual.backends.remove(&endpoint),
-            Step::ClearGroup(index) => _ = actual.groups.remove(&index),
-            Step::SetTable(..) | Step::EndFlows(_) | Step::ClearRow(_) => {}
-        }
-        Ok(())
-    }
-}
-
 const FILE: &str = r#"{
     "load_balancers":[{"name":"web","addresses":["198.18.0.10"],
         "listeners":[{"protocol":"TCP","port":80,"target_group":"web"}]}],
     "target_groups":[{"name":"web","protocol":"TCP","port":8080,"target_type":"ip",
         "targets":[{"id":"10.0.1.11","port":8080},{"id":"10.0.1.12","port":8080}]}]}"#;
 
-fn controller(store: &Memory, maps: &Fake) -> Controller<Memory> {
+fn controller(store: &Memory, maps: &FakeMaps) -> Controller<Memory> {
     let inherited = Addresses::inherited(maps.actual.vips.keys().map(|addr| IpAddr::from(*addr)));
     Controller::new(store.clone(), Secret { k0: 1, k1: 2 }, Limits::default(), inherited).unwrap()
 }
@@ -94,14 +54,14 @@ fn target(address: &str) -> GroupTarget {
     GroupTarget { group: "web".into(), target: address.parse().unwrap() }
 }
 
-fn ask(controller: &mut Controller<Memory>, maps: &mut Fake, request: &Request) -> Result<Applied, String> {
+fn ask(controller: &mut Controller<Memory>, maps: &mut FakeMaps, request: &Request) -> Result<Applied, String> {
     let new = controller.after(request).map_err(|error| failure::text(&error))?;
     controller.change(maps, new, false).map_err(|error| failure::text(&error))
 }
 
 /// A controller that serves [`FILE`].
-fn serving() -> (Memory, Fake, Controller<Memory>) {
-    let (store, mut maps) = (Memory::default(), Fake::default());
+fn serving() -> (Memory, FakeMaps, Controller<Memory>) {
+    let (store, mut maps) = (Memory::default(), FakeMaps::default());
     let mut controller = controller(&store, &maps);
     ask(&mut controller, &mut maps, &apply(FILE)).unwrap();
     for address in controller.addresses.take_unclaimed(Instant::now(), false) {
@@ -111,7 +71,7 @@ fn serving() -> (Memory, Fake, Controller<Memory>) {
     (store, maps, controller)
 }
 
-fn state_of(maps: &Fake, address: &str) -> u8 {
+fn state_of(maps: &FakeMaps, address: &str) -> u8 {
     let address: SocketAddr = address.parse().unwrap();
     let is = |endpoint: &Endpoint| (IpAddr::from(endpoint.addr), endpoint.port.get()) == (address.ip(), address.port());
     let index = maps.actual.backends.iter().find(|(endpoint, _)| is(endpoint)).map(|(_, index)| *index).unwrap();
@@ -120,7 +80,7 @@ fn state_of(maps: &Fake, address: &str) -> u8 {
 
 #[test]
 fn an_address_is_served_when_it_is_claimed_and_not_before() {
-    let (store, mut maps) = (Memory::default(), Fake::default());
+    let (store, mut maps) = (Memory::default(), FakeMaps::default());
     let mut controller = controller(&store, &maps);
     let applied = ask(&mut controller, &mut maps, &apply(FILE)).unwrap();
     assert_eq!(applied.revision, 1);
@@ -165,7 +125,7 @@ fn what_does_not_fit_is_not_stored() {
 
 #[test]
 fn a_dry_run_only_tells() {
-    let (store, mut maps) = (Memory::default(), Fake::default());
+    let (store, mut maps) = (Memory::default(), FakeMaps::default());
     let mut controller = controller(&store, &maps);
     let new = controller.after(&apply(FILE)).unwrap();
     let applied = controller.change(&mut maps, new, true).unwrap();
@@ -225,13 +185,23 @@ fn a_new_controller_takes_over_without_a_write() {
 }
 
 #[test]
+fn one_whose_store_is_lost_takes_over_with_the_file() {
+    let (_, mut maps, old) = serving();
+    drop(old);
+    let writes = maps.writes;
+    let mut new = controller(&Memory::default(), &maps);
+    ask(&mut new, &mut maps, &apply(FILE)).unwrap();
+    assert_eq!((maps.writes, new.addresses.withheld().len()), (writes, 0));
+}
+
+#[test]
 fn maps_that_fail_after_the_store_are_mended_later() {
     let (store, mut maps, mut controller) = serving();
-    maps.broken = true;
+    maps.dies_after = Some(0);
     let error = ask(&mut controller, &mut maps, &Request::Register(target("10.0.1.13:8080"))).unwrap_err();
     assert!(error.contains("stored as revision 2"), "{error}");
     assert_eq!(store.get().unwrap().unwrap().revision, 2);
-    maps.broken = false;
+    maps.dies_after = None;
     assert!(controller.reconcile(&mut maps).unwrap() > 0);
     assert_eq!(state_of(&maps, "10.0.1.13:8080"), state::SERVING);
 }

@@ -1,12 +1,13 @@
 //! `nlb run`: the controller of a node, from its start to its end.
 //!
-//! [`run`] is the start, in order: nothing is touched before everything that can be wrong with the arguments, the files
-//! and the machine has been looked at. [`serve`] is the loop, [`controller`] what it decides by.
+//! `start` is the way up: nothing is touched before everything that can be wrong with the arguments, the files and
+//! the machine has been looked at. [`serve`] is the loop, [`controller`] what it decides by.
 
 pub mod addresses;
 pub mod controller;
 mod notify;
 pub mod serve;
+mod start;
 mod sweeper;
 
 use std::{
@@ -16,27 +17,17 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context as _, Result, bail};
-use nlb_common::hash::Secret;
-use tracing::{error, info, warn};
+use anyhow::{Context as _, Result};
+use tracing::warn;
 use tracing_subscriber::EnvFilter;
 
-use self::{addresses::Addresses, controller::Controller, serve::Loop};
 use crate::{
-    cli::{
-        failure,
-        inspect::interface_name,
-        output::{grouped, print},
-    },
-    control::{Request, server::Server},
-    dataplane::{
-        self, AttachedLink, Dataplane, FlowTables, Inspect, Origin, Pins, Removed, XdpMode, memory_bytes, ports,
-    },
+    cli::{failure, output::print},
+    control::Request,
+    dataplane::{Dataplane, Inspect, Pins, XdpMode},
     model::{Config, Limits, read_text},
-    net::{Interface, Net, Severity, preflight, privileges},
+    net::{Interface, Net, privileges},
     node::Node,
-    reconcile::Maps as _,
-    store::{FileStore, Store as _},
 };
 
 /// What the controller is started with.
@@ -56,14 +47,18 @@ pub struct Options {
     pub detach_on_exit: bool,
 }
 
-/// Logs to standard error. `level` goes before `RUST_LOG`.
+/// Logs to standard error. `level` goes before `RUST_LOG`. A level alone is the controller's; its libraries only warn.
 ///
 /// # Errors
 /// If one of them cannot be understood.
 pub fn start_logging(level: Option<&str>) -> Result<()> {
     let from_env = std::env::var("RUST_LOG").ok().filter(|text| !text.is_empty());
     let directives = level.map(str::to_owned).or(from_env).unwrap_or_else(|| "info".to_owned());
-    let filter = EnvFilter::try_new(&directives)
+    let filter = match directives.contains(['=', ',']) {
+        true => directives.clone(),
+        false => format!("warn,nlb_user={directives}"),
+    };
+    let filter = EnvFilter::try_new(filter)
         .with_context(|| format!("cannot log at {directives:?}: give error, warn, info or debug"))?;
     tracing_subscriber::fmt()
         .with_env_filter(filter)
@@ -80,7 +75,7 @@ pub fn start_logging(level: Option<&str>) -> Result<()> {
 /// If it cannot start; nothing is left half done then.
 pub fn run(options: Options) -> Result<()> {
     let desired = options.apply.as_deref().map(read_config).transpose()?;
-    runtime()?.block_on(start(options, desired))
+    runtime()?.block_on(start::start(options, desired))
 }
 
 /// Removes everything that this node's controllers have left in the kernel, and gives its addresses up.
@@ -99,7 +94,7 @@ pub fn detach(node: &Node) -> Result<()> {
             anyhow::Ok(())
         })?;
     }
-    print(&(told(&Dataplane::remove(&pins)?) + "\n"))?;
+    print(&(start::told(&Dataplane::remove(&pins)?) + "\n"))?;
     Ok(())
 }
 
@@ -116,170 +111,6 @@ fn read_config(path: &Path) -> Result<Request> {
     let (json, file) = (read_text(path)?, path.display().to_string());
     Config::from_json(&json, &file, &Limits::from_env())?;
     Ok(Request::Apply { json, file, dry_run: false })
-}
-
-async fn start(options: Options, desired: Option<Request>) -> Result<()> {
-    privileges().map_err(|finding| anyhow::anyhow!("{finding}"))?;
-    let net = Net::open().await?;
-    let mut interfaces = Vec::new();
-    for name in &options.interfaces {
-        interfaces.push(net.interface(name).await?);
-    }
-    let node = &options.node;
-    let pins = Pins::new(&node.bpffs);
-    let _lock = pins.lock()?;
-    look_ahead(&interfaces)?;
-    let store = FileStore::open(&node.state_dir)?;
-    let (dataplane, origin) =
-        Dataplane::start(&pins, &dataplane::Options { max_flows: node.max_flows, fresh: options.fresh })?;
-    let created = origin == Origin::Created;
-    let outcome = serve(&options, desired, store, net, interfaces, dataplane, created).await;
-    let outcome = match outcome {
-        Err(NotReady(error)) if created => {
-            // Nothing of a start that failed stays behind.
-            if let Err(error) = Dataplane::remove(&pins) {
-                error!("{}", failure::text(&error));
-            }
-            return Err(error);
-        }
-        Err(NotReady(error)) => return Err(error),
-        Ok(outcome) => outcome,
-    };
-    if options.detach_on_exit {
-        info!("{}", told(&Dataplane::remove(&pins)?));
-    } else {
-        info!("the data plane goes on forwarding; `nlb run --detach` removes it");
-    }
-    outcome
-}
-
-/// Why the controller did not come up.
-struct NotReady(anyhow::Error);
-
-impl<E: Into<anyhow::Error>> From<E> for NotReady {
-    fn from(error: E) -> Self {
-        Self(error.into())
-    }
-}
-
-/// Brings the data plane to the desired state, attaches it, and runs the loop. The outer error says that it did not
-/// come to the loop.
-async fn serve(
-    options: &Options,
-    desired: Option<Request>,
-    mut store: FileStore,
-    net: Net,
-    interfaces: Vec<Interface>,
-    mut dataplane: Dataplane,
-    created: bool,
-) -> Result<Result<()>, NotReady> {
-    let node = &options.node;
-    let actual = dataplane.maps().read()?;
-    tell_origin(node, created, dataplane.max_flows());
-    let secret = match created {
-        true => store.secret()?,
-        // The maps' secret has chosen the targets so far: a store that is new takes it over.
-        false if actual.node.secret != Secret::default() => store.secret_or(actual.node.secret)?,
-        // Their controller died before it wrote one.
-        false => store.secret()?,
-    };
-    let inherited = Addresses::inherited(actual.vips.into_keys().map(IpAddr::from));
-    let mut controller = Controller::new(store, secret, Limits::from_env(), inherited)?;
-    if !created {
-        // The maps first: the program that is replaced next finds in them what it needs.
-        desire(&mut controller, &mut dataplane, desired.as_ref())?;
-    }
-    for interface in &interfaces {
-        if interface.kind.as_deref() == Some("veth") && options.mode == XdpMode::Native {
-            dataplane.return_by_redirect(interface.index)?;
-        }
-        let attached = dataplane.attach(&interface.name, interface.index, options.mode)?;
-        let how = if attached.replaced { "program replaced" } else { "attached" };
-        info!("{}: {how}, {} mode", interface.name, attached.mode);
-    }
-    let named: Vec<u32> = interfaces.iter().map(|interface| interface.index).collect();
-    for link in dataplane.detach_others(&named)? {
-        info!("{}: detached, as it is not among --iface any more", told_link(&link));
-    }
-    if created {
-        desire(&mut controller, &mut dataplane, desired.as_ref())?;
-    }
-    refresh_ports(&mut dataplane)?;
-    let sweeps = sweeper::start(FlowTables::open(&Pins::new(&node.bpffs))?)?;
-    let mut serving = Loop::new(controller, dataplane, net, interfaces, options.apply.clone());
-    serving.prepare().await;
-    let (server, calls) = Server::open(&node.socket)?;
-    info!("ready: zone {}, commands at {}", node.zone, node.socket.display());
-    notify::notify("READY=1");
-    let outcome = serving.run(calls, sweeps).await;
-    notify::notify("STOPPING=1");
-    drop(server);
-    if options.detach_on_exit {
-        serving.release().await;
-    }
-    Ok(outcome)
-}
-
-/// Makes the file, or else the stored state, what the maps say.
-fn desire(
-    controller: &mut Controller<FileStore>,
-    dataplane: &mut Dataplane,
-    request: Option<&Request>,
-) -> Result<(), controller::ChangeError> {
-    let Some(request) = request else {
-        controller.reconcile(dataplane.maps())?;
-        return Ok(());
-    };
-    let new = controller.after(request)?;
-    let applied = controller.change(dataplane.maps(), new, false)?;
-    applied.warnings.iter().for_each(|warning| warn!("{warning}"));
-    Ok(())
-}
-
-/// What was removed, in words.
-fn told(removed: &Removed) -> String {
-    if removed.is_empty() {
-        return "nothing was attached or pinned".to_owned();
-    }
-    let links: Vec<String> = removed.links.iter().map(told_link).collect();
-    let links = if links.is_empty() { "no interface".to_owned() } else { links.join(", ") };
-    format!("detached from {links}; {} maps and programs removed", removed.pins)
-}
-
-fn told_link(link: &AttachedLink) -> String {
-    link.interface.clone().unwrap_or_else(|| interface_name(link.ifindex))
-}
-
-fn tell_origin(node: &Node, created: bool, capacity: u32) {
-    let (at, flows, memory) = (node.bpffs.display(), grouped(capacity.into()), memory_bytes(capacity) >> 20);
-    match created {
-        true => info!("maps created at {at}: room for {flows} flows of a kind, about {memory} MiB"),
-        false => info!("maps at {at} taken over, flows and all: room for {flows} of a kind, about {memory} MiB"),
-    }
-    if capacity != node.max_flows {
-        let wanted = grouped(node.max_flows.into());
-        warn!("max_flows is {wanted}, but the maps were made for {flows}: --fresh makes them anew and drops all flows");
-    }
-}
-
-/// Tells the program which ports the host's own sockets have.
-fn refresh_ports(dataplane: &mut Dataplane) -> Result<()> {
-    let ports = ports::in_use().context("cannot read the host's own sockets in /proc/net")?;
-    dataplane.maps().set_ports_in_use(&ports)?;
-    Ok(())
-}
-
-/// Says what is wrong with the machine.
-fn look_ahead(interfaces: &[Interface]) -> Result<()> {
-    let findings = preflight(interfaces);
-    findings.iter().filter(|it| it.severity == Severity::Warning).for_each(|it| warn!("preflight: {it}"));
-    let errors: Vec<String> =
-        findings.iter().filter(|it| it.severity == Severity::Error).map(ToString::to_string).collect();
-    if !errors.is_empty() {
-        bail!("{}", errors.join("\n"));
-    }
-    info!("preflight: nothing stands in the way");
-    Ok(())
 }
 
 /// Gives addresses up, wherever they were claimed.

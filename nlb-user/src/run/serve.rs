@@ -4,7 +4,7 @@
 //! answer to a change waits for what the change needs: its addresses claimed and its targets' next hops known.
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     net::IpAddr,
     path::PathBuf,
     sync::Arc,
@@ -41,10 +41,13 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What a task of the loop's reports.
 enum Done {
-    Claimed(IpAddr, Result<Claim, NetError>),
+    Claimed(Vec<(IpAddr, Outcome)>),
     Released(IpAddr),
     Resolved(HashMap<IpAddr, Resolution>),
 }
+
+/// What came of claiming an address. One error may be that of many addresses.
+pub type Outcome = Result<Claim, Arc<NetError>>;
 
 /// An answer that waits.
 struct Waiting {
@@ -125,7 +128,7 @@ impl<S: Store> Loop<S> {
         self.reconcile();
     }
 
-    /// Runs until the process is told to stop.
+    /// Runs until the process is told to stop. `hangup` brings SIGHUP.
     ///
     /// # Errors
     /// If signals cannot be received.
@@ -133,8 +136,9 @@ impl<S: Store> Loop<S> {
         &mut self,
         mut calls: mpsc::Receiver<Call>,
         mut sweeps: mpsc::Receiver<Swept>,
-    ) -> anyhow::Result<()> {
-        let [mut hangup, mut terminate, mut interrupt] = signals()?;
+        mut hangup: Signal,
+    ) -> std::io::Result<()> {
+        let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
         let mut changes = self.net.changes();
         let mut tick = tokio::time::interval_at(tokio::time::Instant::now() + TICK, TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -148,7 +152,8 @@ impl<S: Store> Loop<S> {
                 },
                 Some(()) = changes.next() => {
                     self.resolver.want();
-                    self.refresh(false);
+                    // A link that went down may have taken addresses with it.
+                    self.refresh(true);
                 }
                 Some(swept) = sweeps.recv() => { self.controller.swept(swept.live_targets, swept.began); }
                 _ = tick.tick() => {
@@ -259,8 +264,12 @@ impl<S: Store> Loop<S> {
 
     fn done(&mut self, done: Done) {
         match done {
-            Done::Claimed(address, outcome) => {
-                if self.controller.addresses.claimed(address, outcome, Instant::now()) {
+            Done::Claimed(outcomes) => {
+                let mut changed = false;
+                for (address, outcome) in outcomes {
+                    changed |= self.controller.addresses.claimed(address, outcome, Instant::now());
+                }
+                if changed {
                     self.reconcile();
                 }
             }
@@ -277,9 +286,13 @@ impl<S: Store> Loop<S> {
 
     /// Starts what is to be claimed, released and resolved.
     fn refresh(&mut self, confirm: bool) {
+        let mut claims: BTreeMap<u32, Vec<IpAddr>> = BTreeMap::new();
         for address in self.controller.addresses.take_unclaimed(Instant::now(), confirm) {
-            let (net, ifindex) = (Arc::clone(&self.net), interface_for(address, &self.interfaces));
-            self.tasks.spawn(async move { Done::Claimed(address, net.claim(ifindex, address).await) });
+            claims.entry(interface_for(address, &self.interfaces)).or_default().push(address);
+        }
+        for (ifindex, addresses) in claims {
+            let net = Arc::clone(&self.net);
+            self.tasks.spawn(async move { Done::Claimed(claim(&net, ifindex, addresses).await) });
         }
         for address in self.controller.addresses.take_unwanted() {
             let (net, interfaces) = (Arc::clone(&self.net), self.interfaces.clone());
@@ -309,7 +322,7 @@ impl<S: Store> Loop<S> {
 
     /// Tells the program which ports the host's own sockets have.
     fn refresh_ports(&mut self) {
-        if let Err(error) = super::refresh_ports(&mut self.dataplane) {
+        if let Err(error) = super::start::refresh_ports(&mut self.dataplane) {
             warn!("{}", failure::text(error.as_ref()));
         }
     }
@@ -319,12 +332,19 @@ impl<S: Store> Loop<S> {
     }
 }
 
-fn refuse(answer: oneshot::Sender<Answer>, problem: &str) {
-    let _ = answer.send(Answer::Refused(problem.lines().map(str::to_owned).collect()));
+/// Claims these addresses, in the time of one.
+async fn claim(net: &Net, ifindex: u32, addresses: Vec<IpAddr>) -> Vec<(IpAddr, Outcome)> {
+    match net.claim_all(ifindex, &addresses).await {
+        Ok(outcomes) => outcomes.into_iter().map(|(address, outcome)| (address, outcome.map_err(Arc::new))).collect(),
+        Err(error) => {
+            let error = Arc::new(error);
+            addresses.into_iter().map(|address| (address, Err(Arc::clone(&error)))).collect()
+        }
+    }
 }
 
-fn signals() -> std::io::Result<[Signal; 3]> {
-    Ok([signal(SignalKind::hangup())?, signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?])
+fn refuse(answer: oneshot::Sender<Answer>, problem: &str) {
+    let _ = answer.send(Answer::Refused(problem.lines().map(str::to_owned).collect()));
 }
 
 async fn sleep_until(at: Option<Instant>) {

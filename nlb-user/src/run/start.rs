@@ -1,0 +1,204 @@
+//! The start of a controller, in order: the machine is looked at, the node locked, the maps made or taken over and
+//! brought to the desired state, the program attached, the addresses claimed.
+
+use std::net::IpAddr;
+
+use anyhow::{Context as _, Result, bail};
+use nlb_common::hash::Secret;
+use tokio::signal::unix::{SignalKind, signal};
+use tracing::{error, info, warn};
+
+use super::{
+    Options,
+    addresses::Addresses,
+    controller::{ChangeError, Controller},
+    notify::notify,
+    serve::Loop,
+    sweeper,
+};
+use crate::{
+    cli::{failure, inspect::interface_name, output::grouped},
+    control::{Request, server::Server},
+    dataplane::{self, AttachedLink, Dataplane, FlowTables, Origin, Pins, Removed, XdpMode, memory_bytes, ports},
+    model::Limits,
+    net::{Interface, Net, Severity, preflight, privileges},
+    node::Node,
+    reconcile::Maps as _,
+    store::{FileStore, Store as _},
+};
+
+/// Starts the controller and runs it to its end.
+pub(super) async fn start(options: Options, desired: Option<Request>) -> Result<()> {
+    privileges().map_err(|finding| anyhow::anyhow!("{finding}"))?;
+    let net = Net::open().await?;
+    let mut interfaces = Vec::new();
+    for name in &options.interfaces {
+        interfaces.push(net.interface(name).await?);
+    }
+    let node = &options.node;
+    let pins = Pins::new(&node.bpffs);
+    let _lock = pins.lock()?;
+    look_ahead(&interfaces)?;
+    let store = FileStore::open(&node.state_dir)?;
+    let (dataplane, origin) =
+        Dataplane::start(&pins, &dataplane::Options { max_flows: node.max_flows, fresh: options.fresh })?;
+    let created = origin == Origin::Created;
+    let outcome = serve(&options, desired, store, net, interfaces, dataplane, created).await;
+    let outcome = match outcome {
+        Err(NotReady(error)) if created => {
+            // Nothing of a start that failed stays behind.
+            if let Err(error) = Dataplane::remove(&pins) {
+                error!("{}", failure::text(&error));
+            }
+            return Err(error);
+        }
+        Err(NotReady(error)) => return Err(error),
+        Ok(outcome) => outcome,
+    };
+    if options.detach_on_exit {
+        info!("{}", told(&Dataplane::remove(&pins)?));
+    } else {
+        info!("the data plane goes on forwarding; `nlb run --detach` removes it");
+    }
+    outcome
+}
+
+/// Why the controller did not come up.
+struct NotReady(anyhow::Error);
+
+impl<E: Into<anyhow::Error>> From<E> for NotReady {
+    fn from(error: E) -> Self {
+        Self(error.into())
+    }
+}
+
+/// Brings the data plane to the desired state, attaches it, and runs the loop. The outer error says that it did not
+/// come to the loop.
+async fn serve(
+    options: &Options,
+    desired: Option<Request>,
+    mut store: FileStore,
+    net: Net,
+    interfaces: Vec<Interface>,
+    mut dataplane: Dataplane,
+    created: bool,
+) -> Result<Result<()>, NotReady> {
+    let node = &options.node;
+    let actual = dataplane.maps().read()?;
+    tell_origin(node, created, dataplane.max_flows());
+    let secret = match created {
+        true => store.secret()?,
+        // The maps' secret has chosen the targets so far: a store that is new takes it over.
+        false if actual.node.secret != Secret::default() => store.secret_or(actual.node.secret)?,
+        // Their controller died before it wrote one.
+        false => store.secret()?,
+    };
+    if store.get()?.is_none() && desired.is_none() && !actual.vips.is_empty() {
+        return Err(NotReady(anyhow::anyhow!(
+            "the maps at {} serve {} addresses, but {} holds no desired state, and without one all would be removed: \
+             give the file with --apply, name the right --state, or begin with --fresh",
+            node.bpffs.display(),
+            actual.vips.len(),
+            node.state_dir.display()
+        )));
+    }
+    let inherited = Addresses::inherited(actual.vips.into_keys().map(IpAddr::from));
+    let mut controller = Controller::new(store, secret, Limits::from_env(), inherited)?;
+    if !created {
+        // The maps first: the program that is replaced next finds in them what it needs.
+        desire(&mut controller, &mut dataplane, desired.as_ref())?;
+    }
+    for interface in &interfaces {
+        if interface.kind.as_deref() == Some("veth") && options.mode == XdpMode::Native {
+            dataplane.return_by_redirect(interface.index)?;
+        }
+        let attached = dataplane.attach(&interface.name, interface.index, options.mode)?;
+        let how = if attached.replaced { "program replaced" } else { "attached" };
+        info!("{}: {how}, {} mode", interface.name, attached.mode);
+    }
+    let named: Vec<u32> = interfaces.iter().map(|interface| interface.index).collect();
+    for link in dataplane.detach_others(&named)? {
+        info!("{}: detached, as it is not among --iface any more", told_link(&link));
+    }
+    if created {
+        desire(&mut controller, &mut dataplane, desired.as_ref())?;
+    }
+    refresh_ports(&mut dataplane)?;
+    let sweeps = sweeper::start(FlowTables::open(&Pins::new(&node.bpffs))?)?;
+    // From here on SIGHUP is kept for the loop; before, it ends the process.
+    let hangup = signal(SignalKind::hangup())?;
+    let mut serving = Loop::new(controller, dataplane, net, interfaces, options.apply.clone());
+    serving.prepare().await;
+    let (server, calls) = Server::open(&node.socket)?;
+    info!("ready: zone {}, commands at {}", node.zone, node.socket.display());
+    notify("READY=1");
+    let outcome = serving.run(calls, sweeps, hangup).await;
+    notify("STOPPING=1");
+    drop(server);
+    if options.detach_on_exit {
+        serving.release().await;
+    }
+    Ok(outcome.map_err(Into::into))
+}
+
+/// Makes the file, or else the stored state, what the maps say.
+fn desire(
+    controller: &mut Controller<FileStore>,
+    dataplane: &mut Dataplane,
+    request: Option<&Request>,
+) -> Result<(), ChangeError> {
+    let Some(request) = request else {
+        controller.reconcile(dataplane.maps())?;
+        return Ok(());
+    };
+    let new = controller.after(request)?;
+    let applied = controller.change(dataplane.maps(), new, false)?;
+    applied.warnings.iter().for_each(|warning| warn!("{warning}"));
+    Ok(())
+}
+
+/// What was removed, in words.
+pub(super) fn told(removed: &Removed) -> String {
+    if removed.is_empty() {
+        return "nothing was attached or pinned".to_owned();
+    }
+    let links: Vec<String> = removed.links.iter().map(told_link).collect();
+    let links = if links.is_empty() { "no interface".to_owned() } else { links.join(", ") };
+    format!("detached from {links}; {} maps and programs removed", removed.pins)
+}
+
+fn told_link(link: &AttachedLink) -> String {
+    link.interface.clone().unwrap_or_else(|| interface_name(link.ifindex))
+}
+
+fn tell_origin(node: &Node, created: bool, capacity: u32) {
+    let (at, flows, memory) = (node.bpffs.display(), grouped(capacity.into()), memory_bytes(capacity) >> 20);
+    match created {
+        true => info!("maps created at {at}: room for {flows} flows of a kind, about {memory} MiB"),
+        false => info!("maps at {at} taken over, flows and all: room for {flows} of a kind, about {memory} MiB"),
+    }
+    if capacity != node.max_flows {
+        let wanted = grouped(node.max_flows.into());
+        warn!("max_flows is {wanted}, but the maps were made for {flows}: --fresh makes them anew and drops all flows");
+    }
+}
+
+/// Tells the program which ports the host's own sockets have.
+pub(super) fn refresh_ports(dataplane: &mut Dataplane) -> Result<()> {
+    let ports = ports::in_use().context("cannot read the host's own sockets in /proc/net")?;
+    dataplane.maps().set_ports_in_use(&ports)?;
+    Ok(())
+}
+
+/// Says what is wrong with the machine.
+fn look_ahead(interfaces: &[Interface]) -> Result<()> {
+    let findings = preflight(interfaces);
+    findings.iter().filter(|it| it.severity == Severity::Warning).for_each(|it| warn!("preflight: {it}"));
+    let errors: Vec<String> =
+        findings.iter().filter(|it| it.severity == Severity::Error).map(ToString::to_string).collect();
+    if !errors.is_empty() {
+        bail!("{}", errors.join("\n"));
+    }
+    info!("preflight: nothing stands in the way");
+    Ok(())
+}
