@@ -341,15 +341,7 @@ fn endpoint(at: SocketAddr, proto: u8) -> Endpoint {
 
 /// The key of a packet's flow.
 pub fn key(src: SocketAddr, dst: SocketAddr, proto: u8) -> FlowKey {
-    FlowKey {
-        src: src.ip().into(),
-        dst: dst.ip().into(),
-        src_port: Be16::new(src.port()),
-        dst_port: Be16::new(dst.port()),
-        proto,
-        _pad: 0,
-        _tail: 0,
-    }
+    FlowKey::new(src.ip().into(), dst.ip().into(), Be16::new(src.port()), Be16::new(dst.port()), proto)
 }
 
 /// A way out: interface, neighbour, own address.

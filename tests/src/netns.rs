@@ -179,7 +179,7 @@ pub fn veth((a, a_name): (&Netns, &str), (b, b_name): (&Netns, &str)) -> Result<
 pub enum Offload {
     /// `tx`: checksums of sent packets, and with them segmentation, are left to the other side.
     TxChecksum,
-    /// `gro`: received segments are put together. On veth it also turns on the queue that frames from XDP need.
+    /// `gro`: received segments are put together.
     Gro,
 }
 

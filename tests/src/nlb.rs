@@ -3,8 +3,9 @@
 use std::{
     collections::BTreeMap,
     fs::File,
-    io::Read,
+    io::{Read, Write as _},
     net::{IpAddr, SocketAddr},
+    os::unix::net::UnixStream,
     path::{Path, PathBuf},
     process::{Command, Output, Stdio},
     time::Duration,
@@ -216,8 +217,17 @@ impl<'a> Nlb<'a> {
             if let Some(status) = self.ended()? {
                 bail!("the controller ended with {status}:\n{}", self.log());
             }
-            Ok(std::os::unix::net::UnixStream::connect(self.path("nlb.sock")).is_ok())
+            Ok(self.answers().is_ok())
         })
+    }
+
+    /// Asks the controller for its status.
+    fn answers(&self) -> Result<()> {
+        let mut stream = UnixStream::connect(self.path("nlb.sock"))?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.write_all(b"{\"do\":\"status\"}\n")?;
+        stream.read_exact(&mut [0])?;
+        Ok(())
     }
 
     /// The controller's exit status, if it has ended.

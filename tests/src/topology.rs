@@ -22,8 +22,7 @@
 //!   wrong, and a frame above the MTU is dropped when it is sent on.
 //! - The same on the switch's ports: received segments may have been put together there, and have to be taken apart
 //!   again, with real checksums, on their way to the balancer.
-//! - The port that faces the balancer has `gro on`: a veth takes frames from XDP on its other end only while it runs its
-//!   receive queue by NAPI, which an XDP program or GRO starts.
+//! - The port that faces the balancer has an XDP program that lets everything pass: see [`crate::pass`].
 
 use std::{
     fmt::Write as _,
@@ -35,7 +34,7 @@ use anyhow::Result;
 
 use crate::{
     netns::{Netns, Offload},
-    wait_for,
+    pass, wait_for,
 };
 
 /// How the balancer is connected.
@@ -186,9 +185,11 @@ impl Topology {
             .map(|n| host(format!("target-{n}"), TARGETS.v4(11 + n as u8), TARGETS.v6(0x11 + n as u16)))
             .collect::<Result<Vec<_>>>()?;
 
-        connect(&switch, CLIENTS.bridge, "to-balancer", &balancer.ns, "eth0")?;
+        connect(&switch, CLIENTS.bridge, "to-balancer-0", &balancer.ns, "eth0")?;
+        pass::attach(&switch, "to-balancer-0")?;
         if two {
             connect(&switch, TARGETS.bridge, "to-balancer-1", &balancer.ns, "eth1")?;
+            pass::attach(&switch, "to-balancer-1")?;
         }
         let own = CLIENTS.addresses("eth0", CLIENTS.v4(1), CLIENTS.v6(1))
             + &TARGETS.addresses(if two { "eth1" } else { "eth0" }, balancer.v4, balancer.v6);
@@ -227,7 +228,7 @@ fn connect(switch: &Netns, bridge: &str, port: &str, host: &Netns, interface: &s
         "link add {port} type veth peer name {interface} netns {}\nlink set {port} master {bridge} up",
         host.path().display()
     ))?;
-    switch.offload(port, &[(Offload::TxChecksum, false), (Offload::Gro, true)])?;
+    switch.offload(port, &[(Offload::TxChecksum, false)])?;
     host.offload(interface, &[(Offload::TxChecksum, false)])?;
     host.ip(&format!("link set {interface} up"))
 }
@@ -248,7 +249,7 @@ fn route_on(ns: &Netns, interfaces: &[&str]) -> Result<()> {
         let table = ns.run(|| std::fs::read_to_string("/proc/thread-self/net/if_inet6"))?;
         let settled = |line: &str| line.split_whitespace().nth(4).is_some_and(|flags| !is_tentative(flags));
         let own = |name: &&str| table.lines().any(|line| line.starts_with("fe80") && line.ends_with(name));
-        Ok(table.lines().all(settled) && interfaces.iter().all(|name| own(&name)))
+        Ok(table.lines().all(settled) && interfaces.iter().all(own))
     })?;
     ns.sysctl("net/ipv4/ip_forward", "1")?;
     ns.sysctl("net/ipv6/conf/all/forwarding", "1")?;

@@ -12,7 +12,7 @@ use std::{
 use nix::ifaddrs::getifaddrs;
 use tracing::{error, info, warn};
 
-use super::serve::Outcome;
+use super::jobs::Outcome;
 use crate::{
     cli::failure,
     control::Failed,
@@ -146,17 +146,24 @@ impl Addresses {
     }
 }
 
-/// The interface to claim `address` on: the first one with a subnet that holds it, else the first.
-pub fn interface_for(address: IpAddr, interfaces: &[Interface]) -> u32 {
-    let subnets: Vec<(String, IpAddr, IpAddr)> = match getifaddrs() {
-        Ok(found) => found.filter_map(|it| Some((it.interface_name, ip(it.address?)?, ip(it.netmask?)?))).collect(),
-        Err(_) => Vec::new(),
-    };
-    let connected = |interface: &&Interface| {
-        subnets.iter().any(|(name, own, mask)| *name == interface.name && is_in(address, *own, *mask))
-    };
-    let chosen = interfaces.iter().find(connected).or(interfaces.first());
-    chosen.map_or(0, |interface| interface.index)
+/// The subnets that the node's interfaces are in: interface, own address, netmask.
+pub struct Subnets(Vec<(String, IpAddr, IpAddr)>);
+
+impl Subnets {
+    /// Asks the kernel.
+    pub fn read() -> Self {
+        let found = getifaddrs().into_iter().flatten();
+        Self(found.filter_map(|it| Some((it.interface_name, ip(it.address?)?, ip(it.netmask?)?))).collect())
+    }
+
+    /// The interface to claim `address` on: the first one with a subnet that holds it, else the first.
+    pub fn interface_for(&self, address: IpAddr, interfaces: &[Interface]) -> u32 {
+        let connected = |interface: &&Interface| {
+            self.0.iter().any(|(name, own, mask)| *name == interface.name && is_in(address, *own, *mask))
+        };
+        let chosen = interfaces.iter().find(connected).or(interfaces.first());
+        chosen.map_or(0, |interface| interface.index)
+    }
 }
 
 fn ip(address: nix::sys::socket::SockaddrStorage) -> Option<IpAddr> {

@@ -8,7 +8,7 @@ use std::{
     time::Instant,
 };
 
-use nlb_common::{flow::Hop, hash::Secret};
+use nlb_common::{Addr, flow::Hop, hash::Secret};
 use tracing::{debug, info, warn};
 
 use super::addresses::Addresses;
@@ -17,7 +17,7 @@ use crate::{
     control::{Applied, Desired, DesiredLoadBalancer, GroupTarget, Health, Overridden, Request, Unresolved},
     model::{Config, Limits, TargetId, changes},
     net::Resolution,
-    reconcile::{self, Inputs, Maps, MapsError, PlanError},
+    reconcile::{self, Inputs, Maps, MapsError, PlanError, Step},
     store::{Override, Store, StoreError, Stored},
 };
 
@@ -140,7 +140,7 @@ impl<S: Store> Controller<S> {
         };
         // As if every address were served: there must be room for all of them.
         let actual = maps.read()?;
-        reconcile::plan(&Inputs { failed: &BTreeSet::new(), ..self.inputs(&new, &BTreeSet::new()) }, &actual)?;
+        let mut steps = reconcile::plan(&self.inputs(&new, &BTreeSet::new()), &actual)?;
         if dry_run {
             return Ok(applied);
         }
@@ -150,10 +150,16 @@ impl<S: Store> Controller<S> {
             logged(&applied.changes, |change| info!("{change}"));
         }
         applied.revision = self.revision;
-        match self.reconcile(maps) {
-            Ok(_) => Ok(applied),
-            Err(ChangeError::Maps(why)) => Err(ChangeError::Unfinished { revision: self.revision, why }),
-            Err(error) => Err(error),
+        self.addresses.want(&self.stored.config);
+        let withheld: BTreeSet<Addr> = self.addresses.withheld().into_iter().map(Addr::from).collect();
+        steps.retain(|step| match step {
+            Step::SetVip(addr, _) => !withheld.contains(addr),
+            Step::SetListener(endpoint, _) => !withheld.contains(&endpoint.addr),
+            _ => true,
+        });
+        match self.write(maps, &steps) {
+            Ok(()) => Ok(applied),
+            Err(why) => Err(ChangeError::Unfinished { revision: self.revision, why }),
         }
     }
 
@@ -166,14 +172,19 @@ impl<S: Store> Controller<S> {
         let actual = maps.read()?;
         let withheld = self.addresses.withheld();
         let steps = reconcile::plan(&self.inputs(&self.stored, &withheld), &actual)?;
+        self.write(maps, &steps)?;
+        Ok(steps.len())
+    }
+
+    fn write(&mut self, maps: &mut dyn Maps, steps: &[Step]) -> Result<(), MapsError> {
         if !steps.is_empty() {
-            let outcome = reconcile::apply(maps, &steps);
+            let outcome = reconcile::apply(maps, steps);
             // What a sweep saw before these writes says nothing about the targets after them.
             (self.live_targets, self.written) = (None, Instant::now());
             outcome?;
             debug!("{} writes to the maps", steps.len());
         }
-        Ok(steps.len())
+        Ok(())
     }
 
     fn inputs<'a>(&'a self, stored: &'a Stored, failed: &'a BTreeSet<IpAddr>) -> Inputs<'a> {

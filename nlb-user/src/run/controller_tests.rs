@@ -85,7 +85,8 @@ fn an_address_is_served_when_it_is_claimed_and_not_before() {
     let applied = ask(&mut controller, &mut maps, &apply(FILE)).unwrap();
     assert_eq!(applied.revision, 1);
     assert!(applied.changes.iter().any(|change| change.contains("listener web TCP:80")), "{applied:?}");
-    assert!(maps.actual.vips.is_empty());
+    assert!(maps.actual.vips.is_empty() && maps.actual.listeners.is_empty());
+    assert_eq!(controller.reconcile(&mut maps).unwrap(), 0, "all that can be done without the address is done");
     let address = controller.addresses.take_unclaimed(Instant::now(), false)[0];
     assert!(controller.addresses.claimed(address, Ok(Claim::Ours), Instant::now()));
     controller.reconcile(&mut maps).unwrap();

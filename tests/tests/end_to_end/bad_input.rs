@@ -221,7 +221,7 @@ fn malformed_file_at_the_start() {
     let ns = bare();
     let mut nlb = node(&ns, "eth0");
     let file = nlb.path("lb.json");
-    std::fs::write(&file, "{\"load_balancers\":[7]}").unwrap();
+    std::fs::write(&file, "{\"load_balancers\":[7],\"target_groups\":[]}").unwrap();
     nlb.add_args(&["--apply", &file.display().to_string()]);
     assert_says(&complaint(&mut nlb.run_command()), &["lb.json:1:"]);
     assert_untouched(&ns);

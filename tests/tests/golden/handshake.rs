@@ -86,16 +86,16 @@ fn segments_sent_again_change_nothing() {
     let mut scene = Scene::new(Family::V4, TCP, false);
     let (syn, syn_ack) = (scene.syn(), scene.syn_ack());
     scene.world.given(Side::Clients, &syn, Reason::NewFlow);
-    let seen = scene.from_client(&syn);
+    let seen = scene.send_from_client(&syn);
     scene.check_to_target("SYN again", &seen, &syn, 0, Reason::ToTarget, &More::default());
     scene.world.given(Side::Targets, &syn_ack, Reason::ToClient);
-    let seen = scene.from_target(&syn_ack);
+    let seen = scene.send_from_target(&syn_ack);
     scene.check_to_client("SYN-ACK again", &seen, &syn_ack, &More::default());
     let ack = scene.segment(ACK, ISN + 1, TARGET_ISN + 1);
     scene.world.given(Side::Clients, &ack, Reason::ToTarget);
-    let seen = scene.from_client(&ack);
+    let seen = scene.send_from_client(&ack);
     scene.check_to_target("ACK again", &seen, &ack, 0, Reason::ToTarget, &More::default());
-    let seen = scene.from_client(&syn);
+    let seen = scene.send_from_client(&syn);
     scene.check_to_target("SYN of an open connection", &seen, &syn, 0, Reason::ToTarget, &More::default());
 }
 
@@ -105,17 +105,17 @@ fn only_who_saw_the_answer_completes_a_handshake() {
     let (syn, syn_ack) = (scene.syn(), scene.syn_ack());
     scene.world.given(Side::Clients, &syn, Reason::NewFlow);
     let early = scene.segment(ACK, ISN + 1, TARGET_ISN + 1);
-    let seen = scene.from_client(&early);
+    let seen = scene.send_from_client(&early);
     scene.check_to_target("ACK before the answer", &seen, &early, 0, Reason::ToTarget, &More::default());
     scene.world.given(Side::Targets, &syn_ack, Reason::ToClient);
     for wrong in [0, TARGET_ISN, TARGET_ISN + 2] {
         let ack = scene.segment(ACK, ISN + 1, wrong);
-        let seen = scene.from_client(&ack);
+        let seen = scene.send_from_client(&ack);
         scene.check_to_target("guessed ACK", &seen, &ack, 0, Reason::ToTarget, &More::default());
     }
     assert_eq!(scene.world.flows(map::TCP_FLOWS), []);
     let data = scene.data(b"the handshake's ACK was lost");
-    let seen = scene.from_client(&data);
+    let seen = scene.send_from_client(&data);
     let established = More::begins(&[Event::Established]);
     scene.check_to_target("data completes it, too", &seen, &data, 0, Reason::ToTarget, &established);
 }
@@ -125,10 +125,10 @@ fn resets_close_and_are_counted_by_sender() {
     let mut scene = Scene::new(Family::V4, TCP, true);
     let (syn, refusal) = (scene.syn(), scene.answer(RST | ACK, 0, ISN + 1));
     scene.world.given(Side::Clients, &syn, Reason::NewFlow);
-    let seen = scene.from_target(&refusal);
+    let seen = scene.send_from_target(&refusal);
     let by_target = More { events: &[Event::Closed], row: Row { target_resets: 1, ..Row::default() } };
     scene.check_to_client("refused", &seen, &refusal, &by_target);
-    let seen = scene.from_client(&syn);
+    let seen = scene.send_from_client(&syn);
     let again = More::events(&[Event::Reopened]);
     scene.check_to_target("tried again", &seen, &syn, 0, Reason::NewFlow, &again);
     drop(scene);
@@ -136,11 +136,11 @@ fn resets_close_and_are_counted_by_sender() {
     let mut scene = Scene::new(Family::V4, TCP, false);
     scene.establish();
     let rst = scene.segment(RST, ISN + 1, 0);
-    let seen = scene.from_client(&rst);
+    let seen = scene.send_from_client(&rst);
     let by_client = More { events: &[Event::Closed], row: Row { client_resets: 1, ..Row::default() } };
     scene.check_to_target("client's reset", &seen, &rst, 0, Reason::ToTarget, &by_client);
     let late = scene.target_data(b"late");
-    let seen = scene.from_target(&late);
+    let seen = scene.send_from_target(&late);
     scene.check_to_client("what was on its way still arrives", &seen, &late, &More::default());
     let [client, target] = scene.keys().map(|key| scene.world.flow(map::TCP_FLOWS, &key).expect("kept"));
     assert_eq!((client.phase, target.phase), (phase::CLOSED, phase::CLOSED));
@@ -152,14 +152,14 @@ fn half_closed_connections_go_on() {
     scene.establish();
     let fin = scene.segment(FIN | ACK, ISN + 1, TARGET_ISN + 1);
     for turn in ["FIN", "FIN again"] {
-        let seen = scene.from_client(&fin);
+        let seen = scene.send_from_client(&fin);
         scene.check_to_target(turn, &seen, &fin, 0, Reason::ToTarget, &More::default());
     }
     let data = scene.target_data(b"still talking");
-    let seen = scene.from_target(&data);
+    let seen = scene.send_from_target(&data);
     scene.check_to_client("the other direction", &seen, &data, &More::default());
     let fin = scene.answer(FIN | ACK | PSH, TARGET_ISN + 1, ISN + 2);
-    let seen = scene.from_target(&fin);
+    let seen = scene.send_from_target(&fin);
     scene.check_to_client("both finished", &seen, &fin, &More::events(&[Event::Closed]));
 }
 
@@ -171,7 +171,7 @@ fn a_finished_tuple_can_be_used_again() {
         let rst = scene.segment(RST, ISN + 1, 0);
         scene.world.given(Side::Clients, &rst, Reason::ToTarget);
         let syn = scene.syn();
-        let seen = scene.from_client(&syn);
+        let seen = scene.send_from_client(&syn);
         let reopened = More::events(&[Event::Reopened]);
         scene.check_to_target("SYN of a new connection", &seen, &syn, 0, Reason::NewFlow, &reopened);
         assert_eq!(scene.world.flows(map::TCP_FLOWS), []);
@@ -189,14 +189,14 @@ fn a_missing_entry_of_the_targets_direction_is_written_again() {
         scene.world.remove_flow(map::TCP_FLOWS, &target);
         scene.world.change_flow(map::TCP_FLOWS, &client, |flow| flow.pair_checked = 0);
         let data = scene.data(b"x");
-        let seen = scene.from_client(&data);
+        let seen = scene.send_from_client(&data);
         let repaired = More::events(&[Event::PairRepaired]);
         scene.check_to_target("repaired", &seen, &data, 0, Reason::ToTarget, &repaired);
         let again = scene.world.flow(map::TCP_FLOWS, &target).expect("there again");
         let same = |flow: &Flow| Flow { flags: flow.flags & !flag::ANSWERED, ..lasting(flow) };
         assert_eq!(same(&again), same(&whole));
         let data = scene.target_data(b"x");
-        let seen = scene.from_target(&data);
+        let seen = scene.send_from_target(&data);
         scene.check_to_client("the way back", &seen, &data, &More::default());
     }
 }
@@ -210,7 +210,7 @@ fn a_handshake_whose_other_half_is_gone_is_over() {
     let [_, target] = scene.keys();
     scene.world.remove_flow(map::HALF_OPEN, &target);
     let ack = scene.segment(ACK, ISN + 1, TARGET_ISN + 1);
-    let seen = scene.from_client(&ack);
+    let seen = scene.send_from_client(&ack);
     seen.check("evicted", &reset(&ack, Reason::ResetStray, LISTENER_RESET));
 }
 
@@ -228,11 +228,11 @@ fn a_full_table_refuses_connections() {
             scene.world.put_flow(map::TCP_FLOWS, other, Flow { stamp: now(), idle_s: IDLE_S, ..Flow::default() });
         }
         let ack = scene.segment(ACK, ISN + 1, TARGET_ISN + 1);
-        let seen = scene.from_client(&ack);
+        let seen = scene.send_from_client(&ack);
         seen.check("no room", &reset(&ack, Reason::ResetTableFull, LISTENER_RESET));
         assert_eq!(scene.world.flows(map::HALF_OPEN), [], "nothing of it is left");
         assert_eq!(scene.world.flows(map::TCP_FLOWS).len() as u32, FLOW_ENTRIES - left);
-        let seen = scene.from_client(&syn);
+        let seen = scene.send_from_client(&syn);
         scene.check_to_target("it may try again", &seen, &syn, 0, Reason::NewFlow, &More::default());
         assert_eq!(seen.packet[14 + 20 + 13], SYN);
     }

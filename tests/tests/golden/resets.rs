@@ -22,25 +22,25 @@ fn segments_of_no_connection() {
         for flags in [ACK, SYN | ACK, FIN | ACK, FIN, SYN | FIN, 0, ACK | PSH, PSH, 0x20] {
             for payload in [&b""[..], b"odd"] {
                 let segment = scene.segment(flags, ISN, TARGET_ISN).carrying(payload);
-                let seen = scene.from_client(&segment);
+                let seen = scene.send_from_client(&segment);
                 let name = format!("{family:?} stray {flags:#x} with {} bytes", payload.len());
                 seen.check(&name, &reset(&segment, Reason::ResetStray, LISTENER_RESET));
             }
         }
         let segment = scene.segment(FIN, u32::MAX, 0);
-        let seen = scene.from_client(&segment);
+        let seen = scene.send_from_client(&segment);
         seen.check("sequence numbers wrap", &reset(&segment, Reason::ResetStray, LISTENER_RESET));
 
         let mut segment = scene.segment(ACK, ISN, TARGET_ISN);
         let Layer::Tcp { options, .. } = &mut segment.layer else { unreachable!() };
         *options = vec![1, 1, 8, 10, 1, 2, 3, 4, 5, 6, 7, 8];
         segment.padding = 3;
-        let seen = scene.from_client(&segment);
+        let seen = scene.send_from_client(&segment);
         seen.check("with options and padding", &reset(&segment, Reason::ResetStray, LISTENER_RESET));
 
         for flags in [RST, RST | ACK] {
             let segment = scene.segment(flags, ISN, TARGET_ISN);
-            let seen = scene.from_client(&segment);
+            let seen = scene.send_from_client(&segment);
             seen.check("a reset", &dropped(&segment.bytes(), Reason::DropStrayReset, LISTENER_DROP));
         }
         assert_eq!(scene.world.flows(map::HALF_OPEN), []);
@@ -60,13 +60,13 @@ fn both_sides_hear(reason: Reason, over: impl Fn(&mut Scene)) {
                 let turns = if client_first { [true, false, true] } else { [false, true, false] };
                 for from_client in turns {
                     let (segment, seen) = match from_client {
-                        true => (&data, scene.from_client(&data)),
-                        false => (&answer, scene.from_target(&answer)),
+                        true => (&data, scene.send_from_client(&data)),
+                        false => (&answer, scene.send_from_target(&answer)),
                     };
                     seen.check(&name, &reset(segment, reason, LISTENER_RESET));
                 }
                 let stray = scene.segment(RST, ISN + 1, 0);
-                let seen = scene.from_client(&stray);
+                let seen = scene.send_from_client(&stray);
                 seen.check(&name, &dropped(&stray.bytes(), Reason::DropStrayReset, LISTENER_DROP));
             }
         }
@@ -114,10 +114,10 @@ fn the_end_of_a_connection_is_remembered() {
     let target = scene.targets[0];
     scene.world.change(target, |target| target.state = state::UNHEALTHY);
     let data = scene.data(b"data");
-    scene.from_client(&data).check("unhealthy", &reset(&data, Reason::ResetUnhealthy, LISTENER_RESET));
+    scene.send_from_client(&data).check("unhealthy", &reset(&data, Reason::ResetUnhealthy, LISTENER_RESET));
     scene.world.change(target, |target| target.state = state::SERVING);
     let answer = scene.target_data(b"data");
-    scene.from_target(&answer).check("healthy again", &reset(&answer, Reason::ResetUnhealthy, LISTENER_RESET));
+    scene.send_from_target(&answer).check("healthy again", &reset(&answer, Reason::ResetUnhealthy, LISTENER_RESET));
 }
 
 #[test]
@@ -130,10 +130,10 @@ fn either_direction_keeps_a_connection_alive() {
         scene.world.change_flow(map::TCP_FLOWS, &key, |flow| flow.stamp = stamp);
         let (data, answer) = (scene.data(b"data"), scene.target_data(b"data"));
         if quiet_side == 0 {
-            let seen = scene.from_client(&data);
+            let seen = scene.send_from_client(&data);
             scene.check_to_target("the target was heard", &seen, &data, 0, Reason::ToTarget, &More::default());
         } else {
-            let seen = scene.from_target(&answer);
+            let seen = scene.send_from_target(&answer);
             scene.check_to_client("the client was heard", &seen, &answer, &More::default());
         }
     }
@@ -141,7 +141,7 @@ fn either_direction_keeps_a_connection_alive() {
     scene.establish();
     scene.quiet_for(IDLE_S - 1);
     let data = scene.data(b"data");
-    let seen = scene.from_client(&data);
+    let seen = scene.send_from_client(&data);
     scene.check_to_target("not yet idle", &seen, &data, 0, Reason::ToTarget, &More::default());
     let [client, _] = scene.keys();
     let stamp = scene.world.flow(map::TCP_FLOWS, &client).expect("open").stamp;
@@ -154,7 +154,7 @@ fn an_idle_tuple_can_be_used_again() {
     scene.establish();
     scene.quiet_for(IDLE_S + 1);
     let syn = scene.syn();
-    let seen = scene.from_client(&syn);
+    let seen = scene.send_from_client(&syn);
     let reopened = More::events(&[Event::Reopened]);
     scene.check_to_target("SYN after the timeout", &seen, &syn, 0, Reason::NewFlow, &reopened);
 }
@@ -167,7 +167,7 @@ fn closed_and_half_open_connections_are_forgotten_sooner() {
     scene.world.given(Side::Clients, &rst, Reason::ToTarget);
     scene.quiet_for(CLOSED_S + 1);
     let data = scene.data(b"late");
-    scene.from_client(&data).check("closed for long", &reset(&data, Reason::ResetStray, LISTENER_RESET));
+    scene.send_from_client(&data).check("closed for long", &reset(&data, Reason::ResetStray, LISTENER_RESET));
     drop(scene);
 
     let mut scene = Scene::new(Family::V4, TCP, true);
@@ -178,7 +178,7 @@ fn closed_and_half_open_connections_are_forgotten_sooner() {
         scene.world.change_flow(map::HALF_OPEN, &key, |flow| flow.stamp = stamp);
     }
     let late = scene.syn_ack();
-    scene.from_target(&late).check("answered too late", &reset(&late, Reason::ResetStray, LISTENER_RESET));
+    scene.send_from_target(&late).check("answered too late", &reset(&late, Reason::ResetStray, LISTENER_RESET));
 }
 
 #[test]
@@ -188,9 +188,9 @@ fn draining_targets_keep_their_connections() {
     let target = scene.targets[0];
     scene.world.change(target, |target| target.state = state::DRAINING);
     let (data, answer) = (scene.data(b"data"), scene.target_data(b"data"));
-    let seen = scene.from_client(&data);
+    let seen = scene.send_from_client(&data);
     scene.check_to_target("draining", &seen, &data, 0, Reason::ToTarget, &More::default());
-    let seen = scene.from_target(&answer);
+    let seen = scene.send_from_target(&answer);
     scene.check_to_client("draining", &seen, &answer, &More::default());
 }
 
@@ -207,11 +207,11 @@ fn groups_without_a_target_to_offer() {
                     }
                     if proto == TCP {
                         let syn = scene.syn();
-                        let seen = scene.from_client(&syn);
+                        let seen = scene.send_from_client(&syn);
                         seen.check("no target", &reset(&syn, Reason::ResetNoTarget, LISTENER_RESET));
                     } else {
                         let datagram = scene.datagram(b"x");
-                        let seen = scene.from_client(&datagram);
+                        let seen = scene.send_from_client(&datagram);
                         let expected = dropped(&datagram.bytes(), Reason::DropNoTarget, LISTENER_DROP);
                         seen.check("no target", &expected);
                     }
@@ -234,14 +234,14 @@ fn what_targets_send_for_flows_long_forgotten() {
         };
         for flags in [ACK, FIN | ACK, SYN, SYN | ACK] {
             let segment = late(flags);
-            let seen = scene.from_target(&segment);
+            let seen = scene.send_from_target(&segment);
             seen.check("late segment", &reset(&segment, Reason::ResetTargetStray, VIP_RESET));
         }
         let segment = late(RST);
-        let seen = scene.from_target(&segment);
+        let seen = scene.send_from_target(&segment);
         seen.check("late reset", &dropped(&segment.bytes(), Reason::DropStrayReset, VIP_DROP));
         let datagram = Packet::udp(family.target(0), port, b"late").between(TARGET_MAC, OWN_TARGETS);
-        let seen = scene.from_target(&datagram);
+        let seen = scene.send_from_target(&datagram);
         seen.check("late datagram", &dropped(&datagram.bytes(), Reason::DropUdpExpired, VIP_DROP));
     }
 }
@@ -254,15 +254,15 @@ fn udp_flows_that_are_over() {
             let (question, reply) = (scene.datagram(b"question"), scene.reply(b"reply"));
             scene.world.given(Side::Clients, &question, Reason::NewFlow);
             scene.quiet_for(IDLE_S + 1);
-            let seen = scene.from_target(&reply);
+            let seen = scene.send_from_target(&reply);
             seen.check("late reply", &dropped(&reply.bytes(), Reason::DropUdpExpired, LISTENER_DROP));
-            let seen = scene.from_client(&question);
+            let seen = scene.send_from_client(&question);
             let reopened = More::begins(&[Event::Reopened]);
             scene.check_to_target("late question", &seen, &question, 0, Reason::NewFlow, &reopened);
 
             let target = scene.targets[0];
             scene.world.change(target, |target| target.state = state::UNHEALTHY);
-            let seen = scene.from_target(&reply);
+            let seen = scene.send_from_target(&reply);
             let expected = dropped(&reply.bytes(), Reason::DropTargetDown, LISTENER_DROP);
             seen.check("reply of an unhealthy target", &expected);
         }

@@ -31,37 +31,37 @@ fn all(proto: u8, mut play: impl FnMut(&str, Scene)) {
 fn a_tcp_connection_from_first_to_last_segment() {
     all(TCP, |name, mut scene| {
         let syn = scene.syn();
-        let seen = scene.from_client(&syn);
+        let seen = scene.send_from_client(&syn);
         scene.check_to_target(&format!("{name}: SYN"), &seen, &syn, 0, Reason::NewFlow, &More::default());
 
         let syn_ack = scene.syn_ack();
-        let seen = scene.from_target(&syn_ack);
+        let seen = scene.send_from_target(&syn_ack);
         scene.check_to_client(&format!("{name}: SYN-ACK"), &seen, &syn_ack, &More::default());
 
         let ack = scene.segment(ACK, ISN + 1, TARGET_ISN + 1);
-        let seen = scene.from_client(&ack);
+        let seen = scene.send_from_client(&ack);
         let established = More::begins(&[Event::Established]);
         scene.check_to_target(&format!("{name}: ACK"), &seen, &ack, 0, Reason::ToTarget, &established);
 
         // Lengths of either parity, and nothing.
         for payload in [&b"GET / HTTP/1.1\r\n\r\n"[..], b"odd", b""] {
             let data = scene.data(payload);
-            let seen = scene.from_client(&data);
+            let seen = scene.send_from_client(&data);
             scene.check_to_target(&format!("{name}: request"), &seen, &data, 0, Reason::ToTarget, &More::default());
             let data = scene.target_data(payload);
-            let seen = scene.from_target(&data);
+            let seen = scene.send_from_target(&data);
             scene.check_to_client(&format!("{name}: response"), &seen, &data, &More::default());
         }
 
         let fin = scene.answer(FIN | ACK, TARGET_ISN + 1, ISN + 1);
-        let seen = scene.from_target(&fin);
+        let seen = scene.send_from_target(&fin);
         scene.check_to_client(&format!("{name}: FIN of the target"), &seen, &fin, &More::default());
         let fin = scene.segment(FIN | ACK, ISN + 1, TARGET_ISN + 2);
-        let seen = scene.from_client(&fin);
+        let seen = scene.send_from_client(&fin);
         let closed = More::events(&[Event::Closed]);
         scene.check_to_target(&format!("{name}: FIN of the client"), &seen, &fin, 0, Reason::ToTarget, &closed);
         let ack = scene.answer(ACK, TARGET_ISN + 2, ISN + 2);
-        let seen = scene.from_target(&ack);
+        let seen = scene.send_from_target(&ack);
         scene.check_to_client(&format!("{name}: last ACK"), &seen, &ack, &More::default());
     });
 }
@@ -71,14 +71,14 @@ fn a_udp_flow() {
     all(UDP, |name, mut scene| {
         for (turn, payload) in [&b"question"[..], b"odd", b""].into_iter().enumerate() {
             let question = scene.datagram(payload);
-            let seen = scene.from_client(&question);
+            let seen = scene.send_from_client(&question);
             let (reason, more) = match turn {
                 0 => (Reason::NewFlow, More::begins(&[])),
                 _ => (Reason::ToTarget, More::default()),
             };
             scene.check_to_target(&format!("{name}: question {turn}"), &seen, &question, 0, reason, &more);
             let reply = scene.reply(payload);
-            let seen = scene.from_target(&reply);
+            let seen = scene.send_from_target(&reply);
             scene.check_to_client(&format!("{name}: reply {turn}"), &seen, &reply, &More::default());
         }
     });
@@ -93,7 +93,7 @@ fn options_and_padding_stay() {
     let Layer::Tcp { options, .. } = &mut syn.layer else { unreachable!() };
     *options = vec![2, 4, 0x05, 0xb4, 1, 3, 3, 7];
     syn.padding = 6;
-    let seen = scene.from_client(&syn);
+    let seen = scene.send_from_client(&syn);
     scene.check_to_target("SYN with options", &seen, &syn, 0, Reason::NewFlow, &More::default());
 }
 
@@ -103,11 +103,11 @@ fn an_absent_udp_checksum_stays_absent() {
         let mut scene = Scene::new(Family::V4, UDP, preserve);
         let mut question = scene.datagram(b"question");
         question.layer = Layer::Udp { checksum: false };
-        let seen = scene.from_client(&question);
+        let seen = scene.send_from_client(&question);
         scene.check_to_target("no checksum", &seen, &question, 0, Reason::NewFlow, &More::begins(&[]));
         let mut reply = scene.reply(b"reply");
         reply.layer = Layer::Udp { checksum: false };
-        let seen = scene.from_target(&reply);
+        let seen = scene.send_from_target(&reply);
         scene.check_to_client("no checksum back", &seen, &reply, &More::default());
     }
 }
@@ -124,7 +124,7 @@ fn a_udp_checksum_that_comes_to_zero_is_sent_as_all_ones() {
             .map(|word| scene.datagram(&word.to_be_bytes()))
             .find(|packet| checksum(&scene.at_target(packet, 0)) == 0xffff)
             .expect("one of all words makes it so");
-        let seen = scene.from_client(&question);
+        let seen = scene.send_from_client(&question);
         scene.check_to_target("all ones", &seen, &question, 0, Reason::NewFlow, &More::begins(&[]));
     }
 }
@@ -136,14 +136,14 @@ fn hop_counts_end() {
         scene.establish();
         for hops in [0, 1] {
             let last = scene.data(b"x").hops(hops);
-            let seen = scene.from_client(&last);
+            let seen = scene.send_from_client(&last);
             seen.check("last hop, client", &dropped(&last.bytes(), Reason::DropHopLimit, LISTENER_DROP));
             let last = scene.target_data(b"x").hops(hops);
-            let seen = scene.from_target(&last);
+            let seen = scene.send_from_target(&last);
             seen.check("last hop, target", &dropped(&last.bytes(), Reason::DropHopLimit, LISTENER_DROP));
         }
         let data = scene.data(b"x").hops(2);
-        let seen = scene.from_client(&data);
+        let seen = scene.send_from_client(&data);
         scene.check_to_target("last hop but one", &seen, &data, 0, Reason::ToTarget, &More::default());
     }
 }
@@ -157,7 +157,7 @@ fn without_a_next_hop_the_kernel_gets_the_rewritten_packet() {
             let target = scene.targets[0];
             scene.world.change(target, |target| target.hop = way);
             let syn = scene.syn();
-            let seen = scene.from_client(&syn);
+            let seen = scene.send_from_client(&syn);
             let row = Row { packets: 1, bytes: syn.ip_len(), ..Row::default() };
             let packet = scene.at_target(&syn, 0).between(CLIENT_MAC, OWN_CLIENTS);
             seen.check(
@@ -180,11 +180,11 @@ fn answers_follow_a_client_that_moves() {
     let mut scene = Scene::new(Family::V4, TCP, true);
     scene.establish();
     let data = scene.data(b"from elsewhere").between(ELSEWHERE, OWN_CLIENTS);
-    let seen = scene.from_client(&data);
+    let seen = scene.send_from_client(&data);
     let moved = More::events(&[Event::ClientMoved]);
     scene.check_to_target("from elsewhere", &seen, &data, 0, Reason::ToTarget, &moved);
     let data = scene.target_data(b"to elsewhere");
-    let seen = scene.from_target(&data);
+    let seen = scene.send_from_target(&data);
     let row = Row { packets: 1, bytes: data.ip_len(), ..Row::default() };
     seen.check(
         "to elsewhere",
@@ -219,6 +219,6 @@ fn a_large_frame() {
     let mut scene = Scene::new(Family::V6, TCP, false);
     scene.establish();
     let data = scene.segment(ACK | PSH, ISN + 1, TARGET_ISN + 1).carrying(&[0x5a; 1441]);
-    let seen = scene.from_client(&data);
+    let seen = scene.send_from_client(&data);
     scene.check_to_target("a full segment", &seen, &data, 0, Reason::ToTarget, &More::default());
 }

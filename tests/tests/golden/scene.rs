@@ -174,11 +174,11 @@ impl Scene {
         if self.arms == Arms::One { Action::Tx } else { Action::Redirect }
     }
 
-    pub fn from_client(&mut self, packet: &Packet) -> Seen {
+    pub fn send_from_client(&mut self, packet: &Packet) -> Seen {
         self.world.send(Side::Clients, &packet.bytes())
     }
 
-    pub fn from_target(&mut self, packet: &Packet) -> Seen {
+    pub fn send_from_target(&mut self, packet: &Packet) -> Seen {
         let side = self.target_side();
         self.world.send(side, &packet.bytes())
     }

@@ -63,7 +63,7 @@ fn the_hash_of_a_flow_takes_a_slot() {
                 let slot = hash::slot(scene.hash(client, ISN * u32::from(n)), slots.len() as u32, 0);
                 let target = slots[slot as usize];
                 chosen[target] += 1;
-                let seen = scene.from_client(&first);
+                let seen = scene.send_from_client(&first);
                 let more = if proto == TCP { More::default() } else { More::begins(&[]) };
                 scene.check_to_target(&format!("{family:?} {n}"), &seen, &first, target, Reason::NewFlow, &more);
             }
@@ -81,7 +81,7 @@ fn slots_of_targets_out_of_service_are_passed_over() {
             let index = scene.targets[first];
             scene.world.change(index, |target| target.state = out);
             let syn = scene.syn();
-            let seen = scene.from_client(&syn);
+            let seen = scene.send_from_client(&syn);
             scene.check_to_target("the next slot", &seen, &syn, 1 - first, Reason::NewFlow, &More::default());
         }
     }
@@ -95,7 +95,7 @@ fn a_first_syn_to_a_target_that_failed_since_goes_elsewhere() {
     scene.world.given(Side::Clients, &syn, Reason::NewFlow);
     let index = scene.targets[first];
     scene.world.change(index, |target| target.state = state::UNHEALTHY);
-    let seen = scene.from_client(&syn);
+    let seen = scene.send_from_client(&syn);
     let reopened = More::events(&[Event::Reopened]);
     scene.check_to_target("SYN again", &seen, &syn, 1 - first, Reason::NewFlow, &reopened);
 }
@@ -109,7 +109,7 @@ fn udp_flows_leave_a_target_out_of_service() {
         scene.world.given(Side::Clients, &question, Reason::NewFlow);
         let index = scene.targets[first];
         scene.world.change(index, |target| target.state = out);
-        let seen = scene.from_client(&question);
+        let seen = scene.send_from_client(&question);
         let moved = More::begins(&[Event::RePinned]);
         scene.check_to_target("next datagram", &seen, &question, 1 - first, Reason::NewFlow, &moved);
     }
@@ -151,7 +151,7 @@ fn a_tuple_that_the_target_has_already() {
         let syn = Packet::tcp(family.client(), other, SYN, ISN, 0).between(CLIENT_MAC, OWN_CLIENTS);
         let hash = hash::flow(nlb_tests::golden::SECRET, &key(family.client(), other, TCP), ISN);
         let source = SocketAddr::new(other.ip(), hash::source_port(hash, 0));
-        let seen = scene.from_client(&syn);
+        let seen = scene.send_from_client(&syn);
         // Each attempt found the only target taken.
         let events = [Event::DuplicateTuple; 4];
         check_first("only target", &seen, &syn, family.target(0), source, &events);
@@ -170,7 +170,7 @@ fn a_tuple_that_the_target_has_already() {
     scene.world.given(Side::Clients, &syn, Reason::NewFlow);
     let seq = (1..).find(|seq| slot(hash(other, *seq)) == first).expect("every other one");
     let syn = Packet::tcp(client, other, SYN, seq, 0).between(CLIENT_MAC, OWN_CLIENTS);
-    let seen = scene.from_client(&syn);
+    let seen = scene.send_from_client(&syn);
     let duplicate = More::events(&[Event::DuplicateTuple]);
     scene.check_to_target("the other target", &seen, &syn, 1 - first, Reason::NewFlow, &duplicate);
 }
@@ -193,7 +193,7 @@ fn a_source_port_in_use_is_not_used_again() {
         let (other, seq) = same_port(&scene);
         let syn = Packet::tcp(other, family.vip(), SYN, seq, 0).between(CLIENT_MAC, OWN_CLIENTS);
         let source = drawn(&scene, other, seq, 1);
-        let seen = scene.from_client(&syn);
+        let seen = scene.send_from_client(&syn);
         check_first("second draw", &seen, &syn, family.target(0), source, &[Event::PortCollision]);
     }
 }
@@ -211,7 +211,7 @@ fn a_source_port_of_a_flow_that_is_over_is_taken() {
         let (other, seq) = same_port(&scene);
         let syn = Packet::tcp(other, family.vip(), SYN, seq, 0).between(CLIENT_MAC, OWN_CLIENTS);
         let source = drawn(&scene, other, seq, 0);
-        let seen = scene.from_client(&syn);
+        let seen = scene.send_from_client(&syn);
         check_first("first draw", &seen, &syn, family.target(0), source, &[Event::PortReclaimed]);
         assert_eq!(scene.world.flows(map::HALF_OPEN).len(), 2, "the old flow is gone");
     }
@@ -226,7 +226,7 @@ fn the_hosts_own_ports_are_left_alone() {
             scene.world.host_ports(|port| taken.contains(&port));
             let first = if proto == TCP { scene.syn() } else { scene.datagram(b"x") };
             let source = drawn(&scene, family.client(), ISN, 3);
-            let seen = scene.from_client(&first);
+            let seen = scene.send_from_client(&first);
             check_first("fourth draw", &seen, &first, family.target(0), source, &[]);
         }
     }
@@ -239,7 +239,7 @@ fn no_source_port_is_left() {
             let mut scene = Scene::new(family, proto, false);
             scene.world.host_ports(|_| true);
             let first = if proto == TCP { scene.syn() } else { scene.datagram(b"x") };
-            let seen = scene.from_client(&first);
+            let seen = scene.send_from_client(&first);
             let rows = &[
                 (LISTENER_ROW, Row { port_allocation_errors: 1, drops: 1, ..NOTHING }),
                 (TARGET_ROW, Row { port_allocation_errors: 1, ..NOTHING }),
@@ -274,7 +274,7 @@ fn a_listener_whose_group_is_not_there() {
         let mut scene = Scene::new(Family::V4, proto, true);
         scene.world.listener(Family::V4.vip(), proto, u32::MAX, LISTENER_ROW, 30);
         let first = if proto == TCP { scene.syn() } else { scene.datagram(b"x") };
-        let seen = scene.from_client(&first);
+        let seen = scene.send_from_client(&first);
         seen.check("no group", &dropped(&first.bytes(), Reason::DropInternal, LISTENER_DROP));
     }
 }
