@@ -33,9 +33,14 @@ pub fn run(args: &Args) -> Result<()> {
     let parts = if args.parts.is_empty() { Part::value_variants() } else { &args.parts };
     for part in parts {
         match part {
-            Part::Fmt => step("fmt", sh::cargo().args(["fmt", "--all", "--check"]))
-                .context("`cargo fmt --all` formats it; if rustfmt is missing: rustup component add rustfmt")?,
-            Part::Clippy => clippy().context("if clippy is missing: rustup component add clippy")?,
+            Part::Fmt => {
+                setup::require("fmt")?;
+                step("fmt", sh::cargo().args(["fmt", "--all", "--check"])).context("`cargo fmt --all` mends it")?;
+            }
+            Part::Clippy => {
+                setup::require("clippy")?;
+                clippy()?;
+            }
             Part::Docs => {
                 step("docs", sh::cargo().args(["doc", "--no-deps", "--quiet"]).env("RUSTDOCFLAGS", "-D warnings"))?;
             }

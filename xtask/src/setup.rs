@@ -25,10 +25,8 @@ pub fn report() -> Result<()> {
         about += &format!("linker    {what}\n");
     }
     about += &format!("programs  {}\n", packages::TOOLS.map(|tool| tool.program).join(", "));
-    for (program, part) in [("cargo-clippy", "clippy"), ("cargo-fmt", "rustfmt")] {
-        if sh::find(program).is_none() {
-            about += &format!("missing   {part}, which only `cargo xtask ci` needs: rustup component add {part}\n");
-        }
+    for missing in ["fmt", "clippy"].into_iter().filter_map(|part| require(part).err()) {
+        about += &format!("missing   {missing}; only `cargo xtask ci` needs it\n");
     }
     std::io::stdout().write_all(about.as_bytes()).context("cannot write")?;
     Ok(())
@@ -78,6 +76,18 @@ fn complete() -> Result<()> {
         Ok(_) => Ok(()),
         Err(why) => linker::install(&why),
     }
+}
+
+/// Makes sure that cargo has `cargo fmt` or `cargo clippy`. rustup's own programs of that name prove nothing.
+pub fn require(part: &str) -> Result<()> {
+    let mut cargo = sh::cargo();
+    if cargo.args([part, "--version"]).output().is_ok_and(|output| output.status.success()) {
+        return Ok(());
+    }
+    bail!(
+        "`cargo {part}` is not there; get it with `rustup component add rustfmt clippy`, or beside Debian's toolchain with \
+         `scripts/apt-install rustfmt-web rust-web-clippy`"
+    );
 }
 
 /// The triple of this machine, as rustc names it.

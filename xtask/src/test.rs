@@ -28,7 +28,7 @@ pub fn run(args: &Args) -> Result<()> {
 
     let before = Leftovers::find();
     let mut cargo = sh::cargo();
-    cargo.args(["test", "--workspace", "--exclude", "nlb-ebpf", "--features", "nlb-common/user"]);
+    cargo.args(["test", "--workspace", "--exclude", "nlb-ebpf", "--features", "nlb-common/user", "--no-fail-fast"]);
     cargo.args(&args.filter).arg("--").args(args.long.then_some("--include-ignored"));
     if !root {
         // Only the test binaries become root; what cargo builds stays the user's.
