@@ -22,8 +22,8 @@ use nlb_common::{
     flow::{Hop, TCP, UDP},
     hash::Secret,
     layout::{
-        Endpoint, Group, LAYOUT_VERSION, Listener, Node, PROGRAM, Row, TABLE_FLAGS, Target, Vip, group_flag, map,
-        state, table,
+        Endpoint, Group, LAYOUT_VERSION, Listener, Node, PROGRAM, RETURN, Row, TABLE_FLAGS, Target, Vip, group_flag,
+        map, state, table,
     },
     reason,
 };
@@ -149,6 +149,9 @@ impl World {
             self.host_ports(|_| false);
             self.ports_set = false;
         }
+        for side in [Side::Clients, Side::Targets] {
+            self.send_back_by_map(side, false);
+        }
         (self.groups, self.endpoints) = (0, 0);
         self.put(map::NODE, 0, Node { layout: LAYOUT_VERSION, _pad: 0, secret: SECRET });
         Ok(())
@@ -228,6 +231,19 @@ impl World {
         let mut tables =
             ArrayOfMaps::<_, Array<MapData, u32>>::try_from(self.map(map::TABLES)).expect("an array of arrays");
         tables.set(group, &inner, 0).expect("within bounds");
+    }
+
+    /// Whether packets go back by the interface they came in by through the device map, as on veth, and not by
+    /// `XDP_TX`.
+    pub fn send_back_by_map(&mut self, side: Side, by_map: bool) {
+        let (index, ns) = (self.index(side), &self.ns);
+        let map = self.ebpf.map_mut(map::DEVICES).expect("a device map");
+        let mut devices = DevMapHash::try_from(map).expect("of this type");
+        ns.run(|| match by_map {
+            true => devices.insert(index | RETURN, index, None, 0).expect("room for an entry"),
+            // Gone already, in most cases.
+            false => _ = devices.remove(index | RETURN),
+        });
     }
 
     /// Marks source ports as the host's own, or not.
