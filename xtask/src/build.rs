@@ -9,7 +9,7 @@ use crate::{setup, sh};
 /// What to build.
 #[derive(clap::Args)]
 pub struct Args {
-    /// Optimised, as `run` and `demo` build it
+    /// Optimised, as `run` builds it
     #[arg(long)]
     release: bool,
 }

@@ -15,12 +15,12 @@ pub struct Args {
     clean: bool,
 }
 
-/// Builds the release and becomes the demo, as root.
+/// Builds what the tests use, too, and becomes the demo, as root. The program in the kernel is optimised in any case.
 pub fn run(args: &Args) -> Result<()> {
     setup::ensure()?;
-    build::cargo_build(true, &["--package", "nlb-user", "--package", "nlb-tests"])?;
-    let mut demo = sh::as_root(build::binary(true, "demo")?);
-    demo.arg("--nlb").arg(build::binary(true, "nlb")?);
+    build::cargo_build(false, &["--package", "nlb-user", "--package", "nlb-tests"])?;
+    let mut demo = sh::as_root(build::binary(false, "demo")?);
+    demo.arg("--nlb").arg(build::binary(false, "nlb")?);
     demo.args(args.keep.then_some("--keep")).args(args.clean.then_some("--clean"));
     sh::become_(&mut demo)
 }

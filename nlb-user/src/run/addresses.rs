@@ -12,7 +12,7 @@ use std::{
 use nix::ifaddrs::getifaddrs;
 use tracing::{error, info, warn};
 
-use super::serve::Outcome;
+use super::jobs::Outcome;
 use crate::{
     cli::failure,
     control::Failed,

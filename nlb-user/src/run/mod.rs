@@ -5,6 +5,7 @@
 
 pub mod addresses;
 pub mod controller;
+pub mod jobs;
 mod notify;
 pub mod serve;
 mod start;

@@ -4,10 +4,9 @@
 //! answer to a change waits for what the change needs: its addresses claimed and its targets' next hops known.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::BTreeSet,
     net::IpAddr,
     path::PathBuf,
-    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -15,14 +14,14 @@ use futures_util::StreamExt as _;
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
     sync::{mpsc, oneshot},
-    task::{JoinError, JoinSet},
+    task::JoinError,
     time::MissedTickBehavior,
 };
 use tracing::{error, info, warn};
 
 use super::{
-    addresses::Subnets,
     controller::{ChangeError, Controller},
+    jobs::{Done, Jobs},
     sweeper::Swept,
 };
 use crate::{
@@ -30,7 +29,6 @@ use crate::{
     control::{Answer, Applied, Request, server::Call},
     dataplane::Dataplane,
     model::read_text,
-    net::{Claim, Interface, Net, NetError, Resolution},
     store::Store,
 };
 
@@ -38,16 +36,6 @@ use crate::{
 const TICK: Duration = Duration::from_secs(10);
 /// How long an answer waits for addresses and next hops.
 const PATIENCE: Duration = Duration::from_secs(10);
-
-/// What a task of the loop's reports.
-enum Done {
-    Claimed(Vec<(IpAddr, Outcome)>),
-    Released(IpAddr),
-    Resolved(HashMap<IpAddr, Resolution>),
-}
-
-/// What came of claiming an address. One error may be that of many addresses.
-pub type Outcome = Result<Claim, Arc<NetError>>;
 
 /// An answer that waits.
 struct Waiting {
@@ -58,68 +46,33 @@ struct Waiting {
     answer: oneshot::Sender<Answer>,
 }
 
-/// Which resolving of next hops is under way. They are numbered from 1.
-#[derive(Default)]
-struct Resolver {
-    wanted: bool,
-    running: bool,
-    begun: u64,
-    done: u64,
-}
-
-impl Resolver {
-    /// Asks for one that begins from now on; its number.
-    fn want(&mut self) -> u64 {
-        self.wanted = true;
-        self.begun + 1
-    }
-}
-
 /// The loop's state.
 pub struct Loop<S> {
     controller: Controller<S>,
     dataplane: Dataplane,
-    net: Arc<Net>,
-    interfaces: Vec<Interface>,
+    jobs: Jobs,
     file: Option<PathBuf>,
     started: Instant,
-    tasks: JoinSet<Done>,
-    resolver: Resolver,
     waiting: Vec<Waiting>,
     trouble: Option<String>,
 }
 
 impl<S: Store> Loop<S> {
     /// A loop that is about to begin. `file` is what SIGHUP reads again.
-    pub fn new(
-        controller: Controller<S>,
-        dataplane: Dataplane,
-        net: Net,
-        interfaces: Vec<Interface>,
-        file: Option<PathBuf>,
-    ) -> Self {
-        Self {
-            controller,
-            dataplane,
-            net: Arc::new(net),
-            interfaces,
-            file,
-            started: Instant::now(),
-            tasks: JoinSet::new(),
-            resolver: Resolver::default(),
-            waiting: Vec::new(),
-            trouble: None,
-        }
+    pub fn new(controller: Controller<S>, dataplane: Dataplane, jobs: Jobs, file: Option<PathBuf>) -> Self {
+        Self { controller, dataplane, jobs, file, started: Instant::now(), waiting: Vec::new(), trouble: None }
     }
 
     /// Claims the addresses and resolves the next hops for the first time, and writes what comes of it.
     pub async fn prepare(&mut self) {
-        let first = self.resolver.want();
+        let first = self.jobs.want_hops();
         self.refresh(true);
         let until = Instant::now() + PATIENCE;
         let addresses = self.all_addresses();
-        while (self.resolver.done < first || self.controller.addresses.is_open(&addresses)) && Instant::now() < until {
-            match tokio::time::timeout(until - Instant::now(), self.tasks.join_next()).await {
+        while (!self.jobs.has_resolved(first) || self.controller.addresses.is_open(&addresses))
+            && Instant::now() < until
+        {
+            match tokio::time::timeout(until - Instant::now(), self.jobs.next()).await {
                 Ok(Some(done)) => self.done(done),
                 Ok(None) | Err(_) => break,
             }
@@ -138,22 +91,22 @@ impl<S: Store> Loop<S> {
         mut hangup: Signal,
     ) -> std::io::Result<()> {
         let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-        let mut changes = self.net.changes();
+        let mut changes = self.jobs.net().changes();
         let mut tick = tokio::time::interval_at(tokio::time::Instant::now() + TICK, TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let patience = self.waiting.iter().map(|waiting| waiting.until).min();
             tokio::select! {
                 Some(call) = calls.recv() => self.call(call),
-                Some(done) = self.tasks.join_next() => self.done(done),
+                Some(done) = self.jobs.next() => self.done(done),
                 Some(()) = changes.next() => {
-                    self.resolver.want();
+                    self.jobs.want_hops();
                     // A link that went down may have taken addresses with it.
                     self.refresh(true);
                 }
                 Some(swept) = sweeps.recv() => { self.controller.swept(swept.live_targets, swept.began); }
                 _ = tick.tick() => {
-                    self.resolver.want();
+                    self.jobs.want_hops();
                     self.refresh(true);
                     self.refresh_ports();
                     self.reconcile();
@@ -170,8 +123,7 @@ impl<S: Store> Loop<S> {
 
     /// Gives all addresses up.
     pub async fn release(&mut self) {
-        self.tasks.abort_all();
-        super::release(&self.net, &self.interfaces, self.all_addresses()).await;
+        self.jobs.end(self.all_addresses()).await;
     }
 
     fn call(&mut self, call: Call) {
@@ -203,7 +155,7 @@ impl<S: Store> Loop<S> {
                     // Who changes a target is not told again what is odd about the rest.
                     applied.warnings.retain(|warning| !known.contains(warning));
                 }
-                let resolve = if self.controller.knows_all_hops() { 0 } else { self.resolver.want() };
+                let resolve = if self.controller.knows_all_hops() { 0 } else { self.jobs.want_hops() };
                 let addresses = match request {
                     Request::Apply { .. } => self.all_addresses(),
                     _ => BTreeSet::new(),
@@ -224,7 +176,8 @@ impl<S: Store> Loop<S> {
     fn answer_waiting(&mut self) {
         let now = Instant::now();
         for mut waiting in std::mem::take(&mut self.waiting) {
-            let ready = !self.controller.addresses.is_open(&waiting.addresses) && self.resolver.done >= waiting.resolve;
+            let ready =
+                !self.controller.addresses.is_open(&waiting.addresses) && self.jobs.has_resolved(waiting.resolve);
             if !ready && now < waiting.until {
                 self.waiting.push(waiting);
                 continue;
@@ -266,7 +219,7 @@ impl<S: Store> Loop<S> {
                 Ok(done) => stale |= self.take_in(done),
                 Err(error) => error!("a task of the controller failed: {error}"),
             }
-            next = self.tasks.try_join_next();
+            next = self.jobs.try_next();
         }
         if stale {
             self.reconcile();
@@ -288,8 +241,6 @@ impl<S: Store> Loop<S> {
                 false
             }
             Done::Resolved(resolutions) => {
-                self.resolver.running = false;
-                self.resolver.done = self.resolver.begun;
                 self.controller.resolved(resolutions);
                 true
             }
@@ -298,30 +249,10 @@ impl<S: Store> Loop<S> {
 
     /// Starts what is to be claimed, released and resolved.
     fn refresh(&mut self, confirm: bool) {
-        let mut claims: BTreeMap<u32, Vec<IpAddr>> = BTreeMap::new();
-        let unclaimed = self.controller.addresses.take_unclaimed(Instant::now(), confirm);
-        if !unclaimed.is_empty() {
-            let subnets = Subnets::read();
-            for address in unclaimed {
-                claims.entry(subnets.interface_for(address, &self.interfaces)).or_default().push(address);
-            }
-        }
-        for (ifindex, addresses) in claims {
-            let net = Arc::clone(&self.net);
-            self.tasks.spawn(async move { Done::Claimed(claim(&net, ifindex, addresses).await) });
-        }
-        for address in self.controller.addresses.take_unwanted() {
-            let (net, interfaces) = (Arc::clone(&self.net), self.interfaces.clone());
-            self.tasks.spawn(async move {
-                super::release(&net, &interfaces, [address].into()).await;
-                Done::Released(address)
-            });
-        }
-        if self.resolver.wanted && !self.resolver.running {
-            self.resolver = Resolver { wanted: false, running: true, begun: self.resolver.begun + 1, ..self.resolver };
-            let (net, addresses) = (Arc::clone(&self.net), self.controller.target_addresses());
-            self.tasks.spawn(async move { Done::Resolved(net.resolve(addresses).await) });
-        }
+        let addresses = &mut self.controller.addresses;
+        self.jobs.claim(addresses.take_unclaimed(Instant::now(), confirm));
+        self.jobs.release(addresses.take_unwanted());
+        self.jobs.resolve(|| self.controller.target_addresses());
     }
 
     /// Makes the maps what they should be. Trouble is logged when it begins, when it changes and when it ends.
@@ -345,17 +276,6 @@ impl<S: Store> Loop<S> {
 
     fn all_addresses(&self) -> BTreeSet<IpAddr> {
         self.controller.config().load_balancers.iter().flat_map(|it| &it.addresses).copied().collect()
-    }
-}
-
-/// Claims these addresses, in the time of one.
-async fn claim(net: &Net, ifindex: u32, addresses: Vec<IpAddr>) -> Vec<(IpAddr, Outcome)> {
-    match net.claim_all(ifindex, &addresses).await {
-        Ok(outcomes) => outcomes.into_iter().map(|(address, outcome)| (address, outcome.map_err(Arc::new))).collect(),
-        Err(error) => {
-            let error = Arc::new(error);
-            addresses.into_iter().map(|address| (address, Err(Arc::clone(&error)))).collect()
-        }
     }
 }
 

@@ -12,6 +12,7 @@ use super::{
     Options,
     addresses::Addresses,
     controller::{ChangeError, Controller},
+    jobs::Jobs,
     notify::notify,
     serve::Loop,
     sweeper,
@@ -127,7 +128,7 @@ async fn serve(
     let sweeps = sweeper::start(FlowTables::open(&Pins::new(&node.bpffs))?)?;
     // From here on SIGHUP is kept for the loop; before, it ends the process.
     let hangup = signal(SignalKind::hangup())?;
-    let mut serving = Loop::new(controller, dataplane, net, interfaces, options.apply.clone());
+    let mut serving = Loop::new(controller, dataplane, Jobs::new(net, interfaces), options.apply.clone());
     serving.prepare().await;
     let (server, calls) = Server::open(&node.socket)?;
     info!("ready: zone {}, commands at {}", node.zone, node.socket.display());

@@ -37,9 +37,14 @@ pub fn bpffs() -> PathBuf {
     file("bpf")
 }
 
+/// The process id that was written down.
+fn noted() -> Option<i32> {
+    fs::read_to_string(file("pid")).ok()?.trim().parse().ok()
+}
+
 /// The process that holds a kept network.
 fn holder() -> Option<Pid> {
-    let pid: i32 = fs::read_to_string(file("pid")).ok()?.trim().parse().ok()?;
+    let pid = noted()?;
     // Once it has ended, the number may be somebody else's.
     let program = fs::read_link(format!("/proc/{pid}/exe")).ok()?;
     program.file_name()?.to_string_lossy().starts_with("demo").then(|| Pid::from_raw(pid))
@@ -119,12 +124,21 @@ pub fn clean() -> Result<()> {
 
 /// What a holder that was killed could not remove itself.
 fn remove_remains() {
-    for entry in fs::read_dir("/run/netns").into_iter().flatten().flatten() {
-        let name = entry.file_name();
-        if name.to_string_lossy().starts_with(&format!("{PREFIX}-")) {
-            let _says_why_not = Command::new("ip").args(["netns", "del"]).arg(name).status();
+    for name in beginning_with(Path::new("/run/netns"), &format!("{PREFIX}-")) {
+        let _says_why_not = Command::new("ip").args(["netns", "del"]).args(name.file_name()).status();
+    }
+    if let Some(pid) = noted() {
+        for dir in beginning_with(&std::env::temp_dir(), &format!("nlb-{pid}-")) {
+            let _not_ours = fs::remove_dir_all(dir);
         }
     }
     let _not_mounted = umount2(&bpffs(), MntFlags::MNT_DETACH);
     let _not_there = fs::remove_dir_all(DIR);
+}
+
+/// What in a directory begins so.
+fn beginning_with(dir: &Path, prefix: &str) -> Vec<PathBuf> {
+    let entries = fs::read_dir(dir).into_iter().flatten().flatten().map(|entry| entry.path());
+    let named = |path: &PathBuf| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(prefix));
+    entries.filter(named).collect()
 }
