@@ -3,7 +3,7 @@
 use nlb_common::{
     Event, Reason,
     flow::{TCP, UDP},
-    layout::Row,
+    layout::{Row, map},
 };
 use nlb_tests::{
     golden::{Action, Expected, Side, hop},
@@ -133,6 +133,10 @@ fn a_udp_checksum_that_comes_to_zero_is_sent_as_all_ones() {
 fn hop_counts_end() {
     for family in FAMILIES {
         let mut scene = Scene::new(family, TCP, true);
+        let first = scene.syn().hops(1);
+        let seen = scene.send_from_client(&first);
+        seen.check("last hop, first packet", &dropped(&first.bytes(), Reason::DropHopLimit, LISTENER_DROP));
+        assert!(scene.world.flows(map::HALF_OPEN).is_empty(), "a flow that leads nowhere was opened");
         scene.establish();
         for hops in [0, 1] {
             let last = scene.data(b"x").hops(hops);
