@@ -166,6 +166,7 @@ fn map_layout_of_another_version() {
     all_answer(&mut connections(&network.clients[0], &vips(0), 2));
     nlb.add_args(&["--fresh"]);
     nlb.run().unwrap();
+    nlb.begin_accounts().unwrap();
     all_answer(&mut connections(&network.clients[0], &vips(0), 2));
 }
 

@@ -61,7 +61,6 @@ fn data_after_the_timeout_is_answered_with_a_reset() {
     let counters = nlb.counters().unwrap();
     assert_eq!(counters.get("reset_idle"), counters.resets(), "{counters:?}");
     assert!(counters.get("reset_idle") >= (by_client.len() + 2 * by_target.len()) as u64);
-    nlb.check_accounts().unwrap();
 }
 
 #[test]
@@ -87,5 +86,4 @@ fn traffic_from_either_side_keeps_a_connection_alive() {
         }
     }
     assert_eq!(nlb.counters().unwrap().resets(), 0);
-    nlb.check_accounts().unwrap();
 }

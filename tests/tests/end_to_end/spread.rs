@@ -40,7 +40,6 @@ fn connection_spread() {
     let counters = nlb.counters().unwrap();
     assert_eq!(counters.get("established"), accepted);
     assert_eq!(counters.resets(), 0, "{counters:?}");
-    nlb.check_accounts().unwrap();
 }
 
 #[test]
@@ -68,5 +67,4 @@ fn udp_flows_keep_their_target() {
     assert_eq!(counted.get("new_flow"), 2 * FLOWS as u64);
     assert_eq!(counted.get("to_target"), 2 * 10 * FLOWS as u64);
     assert_eq!(counted.get("to_client"), 2 * 11 * FLOWS as u64);
-    nlb.check_accounts().unwrap();
 }
