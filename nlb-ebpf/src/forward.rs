@@ -12,10 +12,7 @@ use crate::{
 /// Writes the flow's tuple into the packet and sends it on: to the target, which is `to_target`, or to the client.
 #[inline(always)]
 pub fn forward(packet: &mut Packet, flow: &Flow, target: &Target, to_target: Reason) -> Result<Sent, Stop> {
-    let hop_count = if packet.is_v6() { packet.ipv6().hop_limit } else { packet.ipv4().ttl };
-    if hop_count <= 1 {
-        return Err(Stop::at(Reason::DropHopLimit, flow.row));
-    }
+    hops_left(packet, flow.row)?;
     write(packet, flow);
     let (hop, reason) = match flow.is(flag::FROM_TARGET) {
         true => (&flow.client_hop, Reason::ToClient),
@@ -36,6 +33,13 @@ pub fn forward(packet: &mut Packet, flow: &Flow, target: &Target, to_target: Rea
         }
         Err(action) => Ok(sent(Reason::Unresolved, action)),
     }
+}
+
+/// Lets packets on that may go one hop more; others are charged to `row`.
+#[inline(always)]
+pub fn hops_left(packet: &mut Packet, row: u32) -> Result<(), Stop> {
+    let hops = if packet.is_v6() { packet.ipv6().hop_limit } else { packet.ipv4().ttl };
+    if hops > 1 { Ok(()) } else { Err(Stop::at(Reason::DropHopLimit, row)) }
 }
 
 #[inline(always)]

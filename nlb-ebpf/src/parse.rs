@@ -52,7 +52,7 @@ fn ipv4(packet: &mut Packet) -> Result<(), Stop> {
     if version != 4 || header_len < Ipv4Hdr::LEN || len < header_len || !packet.frame.holds(ETH + len) {
         return Err(MALFORMED);
     }
-    let kind = if fragment { Kind::Fragment } else { Kind::of(proto) };
+    let kind = if fragment { Kind::Fragment } else { Kind::ipv4(proto) };
     transport(packet, kind, ETH + header_len, len - header_len)
 }
 
@@ -67,7 +67,7 @@ fn ipv6(packet: &mut Packet) -> Result<(), Stop> {
     if version != 6 || !packet.frame.holds(ETH + Ipv6Hdr::LEN + payload) {
         return Err(MALFORMED);
     }
-    transport(packet, Kind::of(proto), ETH + Ipv6Hdr::LEN, payload)
+    transport(packet, Kind::ipv6(proto), ETH + Ipv6Hdr::LEN, payload)
 }
 
 /// What the IP header says follows it.
@@ -83,9 +83,21 @@ enum Kind {
 }
 
 impl Kind {
+    /// What the protocol field of an IPv4 header says.
     #[inline(always)]
-    const fn of(proto: u8) -> Self {
+    const fn ipv4(proto: u8) -> Self {
         const ICMP: u8 = IpProto::Icmp as u8;
+        match proto {
+            TCP => Self::Tcp,
+            UDP => Self::Udp,
+            ICMP => Self::Icmp,
+            _ => Self::Other,
+        }
+    }
+
+    /// What the next-header field of an IPv6 header says.
+    #[inline(always)]
+    const fn ipv6(proto: u8) -> Self {
         const ICMP6: u8 = IpProto::Ipv6Icmp as u8;
         const FRAGMENT: u8 = IpProto::Ipv6Frag as u8;
         const HOP_BY_HOP: u8 = IpProto::HopOpt as u8;
@@ -94,7 +106,6 @@ impl Kind {
         match proto {
             TCP => Self::Tcp,
             UDP => Self::Udp,
-            ICMP => Self::Icmp,
             ICMP6 => Self::Icmp6,
             FRAGMENT => Self::Fragment,
             HOP_BY_HOP | ROUTING | OPTIONS => Self::Extension,

@@ -14,6 +14,7 @@ use nlb_common::{
 
 use crate::{
     flows::{self, Table},
+    forward::hops_left,
     maps::{GROUPS, NODE, TABLES, TARGETS, draft, note, row},
     packet::Packet,
     source::nlb_allocate,
@@ -62,6 +63,8 @@ impl Draft {
 /// Opens the flow of a client's first packet: both entries, in the table of half-open or of UDP flows.
 #[inline(always)]
 pub fn open(packet: &mut Packet, listener: &Listener) -> Result<(&'static Flow, &'static Target), Stop> {
+    // Such a packet would not reach the target, and so opens nothing.
+    hops_left(packet, listener.row)?;
     let internal = Stop::at(Reason::DropInternal, listener.row);
     let draft = draft().ok_or(internal)?;
     draft.key = *packet.key();

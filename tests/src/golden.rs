@@ -4,10 +4,11 @@
 //! where the interfaces exist that packets pretend to come from. Taking it empties it. Every packet sent is judged
 //! whole: action, every byte, every counter and every row.
 
+mod seen;
+
 use std::{
     collections::BTreeMap,
     net::{IpAddr, SocketAddr},
-    path::PathBuf,
     sync::{Mutex, MutexGuard, OnceLock, PoisonError},
 };
 
@@ -22,8 +23,8 @@ use nlb_common::{
     flow::{Hop, TCP, UDP},
     hash::Secret,
     layout::{
-        Endpoint, Group, LAYOUT_VERSION, Listener, Node, PROGRAM, Row, TABLE_FLAGS, Target, Vip, group_flag, map,
-        state, table,
+        Endpoint, Group, LAYOUT_VERSION, Listener, Node, PROGRAM, RETURN, Row, TABLE_FLAGS, Target, Vip, group_flag,
+        map, state, table,
     },
     reason,
 };
@@ -32,6 +33,8 @@ use crate::{
     netns::{Netns, veth},
     packet::{Mac, Packet},
 };
+
+pub use seen::{Expected, Seen};
 
 /// What the program tells XDP (linux/bpf.h).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -149,6 +152,9 @@ impl World {
             self.host_ports(|_| false);
             self.ports_set = false;
         }
+        for side in [Side::Clients, Side::Targets] {
+            self.send_back_by_map(side, false);
+        }
         (self.groups, self.endpoints) = (0, 0);
         self.put(map::NODE, 0, Node { layout: LAYOUT_VERSION, _pad: 0, secret: SECRET });
         Ok(())
@@ -228,6 +234,19 @@ impl World {
         let mut tables =
             ArrayOfMaps::<_, Array<MapData, u32>>::try_from(self.map(map::TABLES)).expect("an array of arrays");
         tables.set(group, &inner, 0).expect("within bounds");
+    }
+
+    /// Whether packets go back by the interface they came in by through the device map, as on veth, and not by
+    /// `XDP_TX`.
+    pub fn send_back_by_map(&mut self, side: Side, by_map: bool) {
+        let (index, ns) = (self.index(side), &self.ns);
+        let map = self.ebpf.map_mut(map::DEVICES).expect("a device map");
+        let mut devices = DevMapHash::try_from(map).expect("of this type");
+        ns.run(|| match by_map {
+            true => devices.insert(index | RETURN, index, None, 0).expect("room for an entry"),
+            // Gone already, in most cases.
+            false => _ = devices.remove(index | RETURN),
+        });
     }
 
     /// Marks source ports as the host's own, or not.
@@ -359,103 +378,4 @@ fn empty<K: Pod, V: Pod>(map: &mut Map) -> Result<()> {
 fn minus(now: &Row, before: &Row) -> Row {
     let (now, before): ([u64; 8], [u64; 8]) = (bytemuck::cast(*now), bytemuck::cast(*before));
     bytemuck::cast(std::array::from_fn::<u64, 8, _>(|field| now[field] - before[field]))
-}
-
-/// What came of a packet.
-#[derive(Clone, Debug)]
-pub struct Seen {
-    from: Side,
-    sent: Vec<u8>,
-    /// What XDP was told.
-    pub action: Action,
-    /// The frame afterwards.
-    pub packet: Vec<u8>,
-    /// Counters that changed, by number.
-    pub counters: BTreeMap<u8, u64>,
-    /// Rows that changed.
-    pub rows: BTreeMap<u32, Row>,
-}
-
-/// What is to come of a packet.
-#[derive(Clone, Debug)]
-pub struct Expected<'a> {
-    /// What XDP is told.
-    pub action: Action,
-    /// The frame afterwards.
-    pub packet: Vec<u8>,
-    /// Why.
-    pub reason: Reason,
-    /// What happened on the way, each once.
-    pub events: &'a [Event],
-    /// Rows that change.
-    pub rows: &'a [(u32, Row)],
-}
-
-impl Seen {
-    /// Why the packet ended so.
-    pub fn reason(&self) -> Option<Reason> {
-        Reason::ALL.iter().copied().find(|reason| self.counters.contains_key(&reason.number()))
-    }
-
-    /// Compares everything. A difference is shown, and written as a capture to `target/golden-failures`.
-    #[track_caller]
-    pub fn check(&self, name: &str, expected: &Expected<'_>) {
-        let mut counters: BTreeMap<u8, u64> = [(expected.reason.number(), 1)].into();
-        for event in expected.events {
-            *counters.entry(event.number()).or_default() += 1;
-        }
-        let rows: BTreeMap<u32, Row> = expected.rows.iter().copied().collect();
-        let same = self.action == expected.action
-            && self.packet == expected.packet
-            && self.counters == counters
-            && self.rows == rows;
-        if same {
-            return;
-        }
-        let file = self.write_capture(name, &expected.packet);
-        panic!(
-            "{name}\nexpected {:?} {:?} {:?}\nrows {rows:?}\npacket {}\nseen     {}\ncapture: {file}",
-            expected.action,
-            expected.reason,
-            expected.events,
-            hex(&expected.packet),
-            self.describe(),
-        );
-    }
-
-    /// As text.
-    pub fn describe(&self) -> String {
-        let label = |number: &u8| {
-            let reason = Reason::ALL.iter().find(|reason| reason.number() == *number).map(|reason| reason.label());
-            let event = Event::ALL.iter().find(|event| event.number() == *number).map(|event| event.label());
-            reason.or(event).unwrap_or("?")
-        };
-        let counters: Vec<_> = self.counters.iter().map(|(number, count)| (label(number), count)).collect();
-        format!("{:?} {counters:?}\nrows {:?}\npacket {}", self.action, self.rows, hex(&self.packet))
-    }
-
-    /// Three frames: what was sent, what came out, what was expected.
-    fn write_capture(&self, name: &str, expected: &[u8]) -> String {
-        let file: String = name.chars().map(|c| if c.is_alphanumeric() { c } else { '-' }).collect();
-        let path = target_dir().join("golden-failures").join(format!("{file}-{:?}.pcap", self.from));
-        // A classic capture file: microseconds, version 2.4, Ethernet.
-        let mut bytes: Vec<u8> = [0xa1b2_c3d4_u32, 0x0004_0002, 0, 0, 65535, 1].map(u32::to_ne_bytes).concat();
-        for (second, frame) in (0_u32..).zip([&self.sent[..], &self.packet, expected]) {
-            let len = frame.len() as u32;
-            bytes.extend([second, 0, len, len].map(u32::to_ne_bytes).concat());
-            bytes.extend_from_slice(frame);
-        }
-        let written = path.parent().map_or(Ok(()), std::fs::create_dir_all).and_then(|()| std::fs::write(&path, bytes));
-        written.map_or_else(|error| format!("not written: {error}"), |()| path.display().to_string())
-    }
-}
-
-/// Cargo's target directory, found from the running executable.
-fn target_dir() -> PathBuf {
-    let own = std::env::current_exe().unwrap_or_default();
-    own.ancestors().find(|dir| dir.ends_with("target")).map_or_else(std::env::temp_dir, PathBuf::from)
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.chunks(16).map(|line| line.iter().map(|byte| format!("{byte:02x}")).collect::<String>() + " ").collect()
 }

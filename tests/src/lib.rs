@@ -1,6 +1,6 @@
 //! What kernel tests, the demo and the benchmarks share.
 //!
-//! From the bottom up: [`netns`] makes network namespaces, [`topology`] (with [`pass`]) a whole network of them, [`server`] and
+//! From the bottom up: [`netns`] makes network namespaces, [`topology`] a whole network of them, [`server`] and
 //! [`client`] talk across it, with frames of their own making by [`wire`], and [`nlb`] runs the real binary in the
 //! middle. Apart from these, [`golden`] runs single packets ([`packet`]) through the program with no network at all.
 //!
@@ -11,7 +11,6 @@ pub mod golden;
 pub mod netns;
 pub mod nlb;
 pub mod packet;
-pub mod pass;
 pub mod server;
 pub mod topology;
 pub mod wire;

@@ -179,7 +179,7 @@ pub fn veth((a, a_name): (&Netns, &str), (b, b_name): (&Netns, &str)) -> Result<
 pub enum Offload {
     /// `tx`: checksums of sent packets, and with them segmentation, are left to the other side.
     TxChecksum,
-    /// `gro`: received segments are put together.
+    /// `gro`: received segments are put together. On veth it also starts the queue that redirected frames need.
     Gro,
 }
 

@@ -1,10 +1,11 @@
 //! The real `nlb`, run in the balancer's namespace.
 
+mod counters;
+mod service;
+
 use std::{
-    collections::BTreeMap,
     fs::File,
     io::{Read, Write as _},
-    net::{IpAddr, SocketAddr},
     os::unix::net::UnixStream,
     path::{Path, PathBuf},
     process::{Command, Output, Stdio},
@@ -13,8 +14,7 @@ use std::{
 
 use anyhow::{Context as _, Result, bail, ensure};
 use nix::{sys::signal::Signal, unistd::Pid};
-use nlb_common::{Reason, reason::Verdict};
-use serde_json::{Value, json};
+use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::{
@@ -22,6 +22,9 @@ use crate::{
     topology::Topology,
     wait_for,
 };
+
+pub use counters::Counters;
+pub use service::Service;
 
 /// How long the controller may take to begin or to end.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -61,33 +64,6 @@ impl Default for Options {
             args: Vec::new(),
             env: vec![("NLB_TEST_MIN_IDLE".to_owned(), "1".to_owned())],
         }
-    }
-}
-
-/// What a node has counted: how often packets ended for each reason, and how often each event happened.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Counters(pub BTreeMap<String, u64>);
-
-impl Counters {
-    /// One of them, by its label.
-    pub fn get(&self, label: &str) -> u64 {
-        self.0.get(label).copied().unwrap_or_default()
-    }
-
-    /// What was counted since `before`; nothing that stayed the same.
-    pub fn since(&self, before: &Self) -> Self {
-        let grown = self.0.iter().map(|(label, count)| (label.clone(), count - before.get(label)));
-        Self(grown.filter(|(_, count)| *count > 0).collect())
-    }
-
-    /// How many packets ended.
-    pub fn packets(&self) -> u64 {
-        Reason::ALL.iter().map(|reason| self.get(reason.label())).sum()
-    }
-
-    /// How many packets were answered with a reset.
-    pub fn resets(&self) -> u64 {
-        Reason::ALL.iter().filter(|it| it.verdict() == Verdict::Reset).map(|reason| self.get(reason.label())).sum()
     }
 }
 
@@ -336,81 +312,4 @@ pub fn output_within(command: &mut Command, limit: Duration) -> Result<Output> {
     let (stdout, stderr) = (join(stdout)?, join(stderr)?);
     ended.with_context(|| format!("{command:?}: {}", String::from_utf8_lossy(&stderr)))?;
     Ok(Output { status: status.context("it has ended")?, stdout, stderr })
-}
-
-/// One load balancer and its target group, in the shape of lb.json. [`Self::json`] makes it.
-#[derive(Clone, Debug)]
-pub struct Service {
-    /// Name of load balancer and target group.
-    pub name: String,
-    /// Virtual addresses.
-    pub addresses: Vec<IpAddr>,
-    /// `TCP`, `UDP` or `TCP_UDP`.
-    pub protocol: &'static str,
-    /// Port of the listener.
-    pub port: u16,
-    /// Targets.
-    pub targets: Vec<SocketAddr>,
-    /// `preserve_client_ip.enabled`.
-    pub preserve_client_ip: bool,
-    /// `tcp.idle_timeout.seconds` of the listener, if not the default.
-    pub idle_s: Option<u32>,
-}
-
-impl Service {
-    /// A service at `addresses`, on all targets of the network, both families, at the same port.
-    pub fn new(network: &Topology, name: &str, protocol: &'static str, addresses: &[IpAddr], port: u16) -> Self {
-        let families = addresses.iter().map(IpAddr::is_ipv4).collect::<std::collections::BTreeSet<_>>();
-        let all = network.targets.iter().flat_map(|target| target.addrs());
-        let targets = all.filter(|addr| families.contains(&addr.is_ipv4())).map(|addr| SocketAddr::new(addr, port));
-        Self {
-            name: name.to_owned(),
-            addresses: addresses.to_vec(),
-            protocol,
-            port,
-            targets: targets.collect(),
-            preserve_client_ip: true,
-            idle_s: None,
-        }
-    }
-
-    /// With or without client IP preservation.
-    pub const fn preserving(mut self, preserve: bool) -> Self {
-        self.preserve_client_ip = preserve;
-        self
-    }
-
-    /// With an idle timeout.
-    pub const fn idle(mut self, seconds: u32) -> Self {
-        self.idle_s = Some(seconds);
-        self
-    }
-
-    /// The configuration file of these services.
-    pub fn json(services: &[Self]) -> Value {
-        json!({
-            "load_balancers": services.iter().map(Self::load_balancer).collect::<Vec<_>>(),
-            "target_groups": services.iter().map(Self::target_group).collect::<Vec<_>>(),
-        })
-    }
-
-    fn load_balancer(&self) -> Value {
-        let mut listener = json!({ "protocol": self.protocol, "port": self.port, "target_group": self.name });
-        if let Some(idle) = self.idle_s {
-            listener["attributes"] = json!({ "tcp.idle_timeout.seconds": idle.to_string() });
-        }
-        json!({ "name": self.name, "addresses": self.addresses, "listeners": [listener] })
-    }
-
-    fn target_group(&self) -> Value {
-        let target = |addr: &SocketAddr| json!({ "id": addr.ip(), "port": addr.port() });
-        json!({
-            "name": self.name,
-            "protocol": self.protocol,
-            "port": self.port,
-            "target_type": "ip",
-            "attributes": { "preserve_client_ip.enabled": self.preserve_client_ip.to_string() },
-            "targets": self.targets.iter().map(target).collect::<Vec<_>>(),
-        })
-    }
 }

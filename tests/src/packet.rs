@@ -116,6 +116,15 @@ impl Packet {
         self
     }
 
+    /// From this port.
+    pub const fn from_port(mut self, port: u16) -> Self {
+        match &mut self.src {
+            SocketAddr::V4(src) => src.set_port(port),
+            SocketAddr::V6(src) => src.set_port(port),
+        }
+        self
+    }
+
     /// With this hop count.
     pub const fn hops(mut self, hops: u8) -> Self {
         self.hops = hops;

@@ -22,7 +22,9 @@
 //!   wrong, and a frame above the MTU is dropped when it is sent on.
 //! - The same on the switch's ports: received segments may have been put together there, and have to be taken apart
 //!   again, with real checksums, on their way to the balancer.
-//! - The port that faces the balancer has an XDP program that lets everything pass: see [`crate::pass`].
+//! - The port that faces the balancer has `gro on`: a veth takes redirected frames from its other end only while it runs
+//!   its receive queue by NAPI, which GRO or an XDP program starts. (For frames sent by `XDP_TX` only a program would
+//!   do: without one `veth_xdp_flush` does not wake the queue. The balancer sends them by redirect on veth.)
 
 use std::{
     fmt::Write as _,
@@ -34,7 +36,7 @@ use anyhow::Result;
 
 use crate::{
     netns::{Netns, Offload},
-    pass, wait_for,
+    wait_for,
 };
 
 /// How the balancer is connected.
@@ -186,10 +188,8 @@ impl Topology {
             .collect::<Result<Vec<_>>>()?;
 
         connect(&switch, CLIENTS.bridge, "to-balancer-0", &balancer.ns, "eth0")?;
-        pass::attach(&switch, "to-balancer-0")?;
         if two {
             connect(&switch, TARGETS.bridge, "to-balancer-1", &balancer.ns, "eth1")?;
-            pass::attach(&switch, "to-balancer-1")?;
         }
         let own = CLIENTS.addresses("eth0", CLIENTS.v4(1), CLIENTS.v6(1))
             + &TARGETS.addresses(if two { "eth1" } else { "eth0" }, balancer.v4, balancer.v6);
@@ -228,7 +228,7 @@ fn connect(switch: &Netns, bridge: &str, port: &str, host: &Netns, interface: &s
         "link add {port} type veth peer name {interface} netns {}\nlink set {port} master {bridge} up",
         host.path().display()
     ))?;
-    switch.offload(port, &[(Offload::TxChecksum, false)])?;
+    switch.offload(port, &[(Offload::TxChecksum, false), (Offload::Gro, true)])?;
     host.offload(interface, &[(Offload::TxChecksum, false)])?;
     host.ip(&format!("link set {interface} up"))
 }

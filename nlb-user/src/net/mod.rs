@@ -1,7 +1,7 @@
 //! The node's network as the kernel knows it: interfaces, next hops, and the addresses claimed for load balancers.
 //!
 //! Everything is asked of, and told to, the kernel over netlink. What netlink has no word for (probing an address
-//! before using it, announcing it) are Ethernet frames, built in [`frames`] and sent on a packet socket.
+//! before using it, announcing it) are Ethernet frames, built in `frames` and sent on a packet socket.
 //! The rest of the controller sees [`Net`], [`Interface`], [`Resolution`], [`Claim`] and [`preflight`].
 
 mod claim;

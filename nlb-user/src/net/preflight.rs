@@ -192,9 +192,8 @@ fn stack(interface: &Interface, findings: &mut Vec<Finding>) {
              balance-xor or 802.3ad without vlan+srcmac hashing; see `ip -d link show {name}`"
         ))),
         Some("veth") => findings.push(Finding::warning(format!(
-            "{name} is a veth: its peer must compute checksums itself (`ethtool -K PEER tx off` there), and needs an \
-             XDP program to receive what is sent back out of {name}; for packets from other interfaces GRO is enough \
-             (`ethtool -K PEER gro on`)"
+            "{name} is a veth: its peer must compute checksums itself (`ethtool -K PEER tx off` there), and takes \
+             packets from XDP only with GRO on (`ethtool -K PEER gro on`) or an XDP program of its own"
         ))),
         Some(kind) if !NATIVE_KINDS.contains(&kind) => {
             let instead = match &interface.parent {

@@ -46,6 +46,27 @@ struct Waiting {
     answer: oneshot::Sender<Answer>,
 }
 
+/// The signals that the loop listens to. One that comes before they are received ends the process.
+pub struct Signals {
+    hangup: Signal,
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    /// Receives them from now on.
+    ///
+    /// # Errors
+    /// If the kernel refuses.
+    pub fn receive() -> std::io::Result<Self> {
+        Ok(Self {
+            hangup: signal(SignalKind::hangup())?,
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+}
+
 /// The loop's state.
 pub struct Loop<S> {
     controller: Controller<S>,
@@ -80,17 +101,13 @@ impl<S: Store> Loop<S> {
         self.reconcile();
     }
 
-    /// Runs until the process is told to stop. `hangup` brings SIGHUP.
-    ///
-    /// # Errors
-    /// If signals cannot be received.
+    /// Runs until the process is told to stop.
     pub async fn run(
         &mut self,
         mut calls: mpsc::Receiver<Call>,
         mut sweeps: mpsc::Receiver<Swept>,
-        mut hangup: Signal,
-    ) -> std::io::Result<()> {
-        let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+        mut signals: Signals,
+    ) {
         let mut changes = self.jobs.net().changes();
         let mut tick = tokio::time::interval_at(tokio::time::Instant::now() + TICK, TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -111,14 +128,13 @@ impl<S: Store> Loop<S> {
                     self.refresh_ports();
                     self.reconcile();
                 }
-                _ = hangup.recv() => self.reload_on_signal(),
+                _ = signals.hangup.recv() => self.reload_on_signal(),
                 () = sleep_until(patience) => {}
-                _ = terminate.recv() => break info!("told to stop (SIGTERM)"),
-                _ = interrupt.recv() => break info!("told to stop (SIGINT)"),
+                _ = signals.terminate.recv() => break info!("told to stop (SIGTERM)"),
+                _ = signals.interrupt.recv() => break info!("told to stop (SIGINT)"),
             }
             self.answer_waiting();
         }
-        Ok(())
     }
 
     /// Gives all addresses up.

@@ -5,7 +5,6 @@ use std::net::IpAddr;
 
 use anyhow::{Context as _, Result, bail};
 use nlb_common::hash::Secret;
-use tokio::signal::unix::{SignalKind, signal};
 use tracing::{error, info, warn};
 
 use super::{
@@ -14,7 +13,7 @@ use super::{
     controller::{ChangeError, Controller},
     jobs::Jobs,
     notify::notify,
-    serve::Loop,
+    serve::{Loop, Signals},
     sweeper,
 };
 use crate::{
@@ -45,36 +44,22 @@ pub(super) async fn start(options: Options, desired: Option<Request>) -> Result<
         Dataplane::start(&pins, &dataplane::Options { max_flows: node.max_flows, fresh: options.fresh })?;
     let created = origin == Origin::Created;
     let outcome = serve(&options, desired, store, net, interfaces, dataplane, created).await;
-    let outcome = match outcome {
-        Err(NotReady(error)) if created => {
-            // Nothing of a start that failed stays behind.
-            if let Err(error) = Dataplane::remove(&pins) {
-                error!("{}", failure::text(&error));
-            }
-            return Err(error);
+    if let Err(error) = outcome {
+        // Nothing of a start that failed stays behind.
+        if created && let Err(error) = Dataplane::remove(&pins) {
+            error!("{}", failure::text(&error));
         }
-        Err(NotReady(error)) => return Err(error),
-        Ok(outcome) => outcome,
-    };
+        return Err(error);
+    }
     if options.detach_on_exit {
         info!("{}", told(&Dataplane::remove(&pins)?));
     } else {
         info!("the data plane goes on forwarding; `nlb run --detach` removes it");
     }
-    outcome
+    Ok(())
 }
 
-/// Why the controller did not come up.
-struct NotReady(anyhow::Error);
-
-impl<E: Into<anyhow::Error>> From<E> for NotReady {
-    fn from(error: E) -> Self {
-        Self(error.into())
-    }
-}
-
-/// Brings the data plane to the desired state, attaches it, and runs the loop. The outer error says that it did not
-/// come to the loop.
+/// Brings the data plane to the desired state, attaches it, and runs the loop.
 async fn serve(
     options: &Options,
     desired: Option<Request>,
@@ -83,7 +68,7 @@ async fn serve(
     interfaces: Vec<Interface>,
     mut dataplane: Dataplane,
     created: bool,
-) -> Result<Result<()>, NotReady> {
+) -> Result<()> {
     let node = &options.node;
     let actual = dataplane.maps().read()?;
     tell_origin(node, created, dataplane.max_flows());
@@ -95,13 +80,13 @@ async fn serve(
         false => store.secret()?,
     };
     if store.get()?.is_none() && desired.is_none() && !actual.vips.is_empty() {
-        return Err(NotReady(anyhow::anyhow!(
+        return Err(anyhow::anyhow!(
             "the maps at {} serve {} addresses, but {} holds no desired state, and without one all would be removed: \
              give the file with --apply, name the right --state, or begin with --fresh",
             node.bpffs.display(),
             actual.vips.len(),
             node.state_dir.display()
-        )));
+        ));
     }
     let inherited = Addresses::inherited(actual.vips.into_keys().map(IpAddr::from));
     let mut controller = Controller::new(store, secret, Limits::from_env(), inherited)?;
@@ -126,20 +111,20 @@ async fn serve(
     }
     refresh_ports(&mut dataplane)?;
     let sweeps = sweeper::start(FlowTables::open(&Pins::new(&node.bpffs))?)?;
-    // From here on SIGHUP is kept for the loop; before, it ends the process.
-    let hangup = signal(SignalKind::hangup())?;
+    // Before anybody can see that we are here.
+    let signals = Signals::receive()?;
     let mut serving = Loop::new(controller, dataplane, Jobs::new(net, interfaces), options.apply.clone());
     serving.prepare().await;
     let (server, calls) = Server::open(&node.socket)?;
     info!("ready: zone {}, commands at {}", node.zone, node.socket.display());
     notify("READY=1");
-    let outcome = serving.run(calls, sweeps, hangup).await;
+    serving.run(calls, sweeps, signals).await;
     notify("STOPPING=1");
     drop(server);
     if options.detach_on_exit {
         serving.release().await;
     }
-    Ok(outcome.map_err(Into::into))
+    Ok(())
 }
 
 /// Makes the file, or else the stored state, what the maps say.

@@ -119,7 +119,12 @@ fn unintended_traffic() {
                 _ => Packet::udp(client, vip, b"x"),
             };
             vip_drop(&mut scene, "a listener of the other protocol", &frame(packet), Reason::DropUnintended);
-            for protocol in [47, 50, 132, 253] {
+            // Each family's own ICMP and extension headers mean nothing in the other.
+            let protocols: &[u8] = match family {
+                Family::V4 => &[0, 43, 44, 47, 50, 58, 60, 132, 253],
+                Family::V6 => &[1, 47, 50, 132, 253],
+            };
+            for protocol in protocols.iter().copied() {
                 let packet = frame(Packet::other(client.ip(), vip.ip(), protocol, b"whatever"));
                 vip_drop(&mut scene, "another protocol", &packet, Reason::DropUnintendedProtocol);
             }

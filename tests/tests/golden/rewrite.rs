@@ -3,7 +3,7 @@
 use nlb_common::{
     Event, Reason,
     flow::{TCP, UDP},
-    layout::Row,
+    layout::{Row, map},
 };
 use nlb_tests::{
     golden::{Action, Expected, Side, hop},
@@ -11,8 +11,8 @@ use nlb_tests::{
 };
 
 use crate::scene::{
-    Arms, CLIENT_MAC, FAMILIES, Family, ISN, LISTENER_DROP, LISTENER_ROW, More, OWN_CLIENTS, Scene, TARGET_ISN,
-    TARGET_ROW, UNRESOLVED, dropped,
+    Arms, CLIENT_MAC, FAMILIES, Family, ISN, LISTENER_DROP, LISTENER_RESET, LISTENER_ROW, More, OWN_CLIENTS, Scene,
+    TARGET_ISN, TARGET_ROW, UNRESOLVED, dropped, reset,
 };
 
 /// Every combination that has a rewrite of its own.
@@ -133,6 +133,10 @@ fn a_udp_checksum_that_comes_to_zero_is_sent_as_all_ones() {
 fn hop_counts_end() {
     for family in FAMILIES {
         let mut scene = Scene::new(family, TCP, true);
+        let first = scene.syn().hops(1);
+        let seen = scene.send_from_client(&first);
+        seen.check("last hop, first packet", &dropped(&first.bytes(), Reason::DropHopLimit, LISTENER_DROP));
+        assert!(scene.world.flows(map::HALF_OPEN).is_empty(), "a flow that leads nowhere was opened");
         scene.establish();
         for hops in [0, 1] {
             let last = scene.data(b"x").hops(hops);
@@ -212,6 +216,31 @@ fn answers_follow_a_client_that_moves() {
             ],
         },
     );
+}
+
+#[test]
+fn on_veth_packets_go_back_through_the_device_map() {
+    for family in FAMILIES {
+        let mut scene = Scene::with(family, TCP, true, Arms::One, 1);
+        scene.world.send_back_by_map(Side::Clients, true);
+        let syn = scene.syn();
+        let seen = scene.send_from_client(&syn);
+        let row = Row { packets: 1, bytes: syn.ip_len(), ..Row::default() };
+        seen.check(
+            "redirected to where it came from",
+            &Expected {
+                action: Action::Redirect,
+                packet: scene.at_target(&syn, 0).bytes(),
+                reason: Reason::NewFlow,
+                events: &[],
+                rows: &[(LISTENER_ROW, row), (TARGET_ROW, row)],
+            },
+        );
+        let stray = scene.segment(ACK, 7, 7).carrying(b"x").from_port(50_000);
+        let seen = scene.send_from_client(&stray);
+        let expected = reset(&stray, Reason::ResetStray, LISTENER_RESET);
+        seen.check("a reset, too", &Expected { action: Action::Redirect, ..expected });
+    }
 }
 
 #[test]
