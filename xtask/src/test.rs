@@ -4,12 +4,18 @@ use anyhow::{Result, bail};
 
 use crate::{build, leftovers::Leftovers, setup, sh};
 
+/// Cases of a property with `--long`; proptest's own default is 256.
+const LONG: &str = "2000";
+
 /// Which tests.
 #[derive(clap::Args, Default)]
 pub struct Args {
-    /// Also those that take minutes
+    /// Try many more cases of each property; takes minutes
     #[arg(long)]
     long: bool,
+    /// Only one of the kernel tests' programs: end_to_end, golden, layout, network, verifier
+    #[arg(long, value_name = "PROGRAM")]
+    test: Option<String>,
     /// Only tests with this in their name
     filter: Option<String>,
 }
@@ -29,7 +35,11 @@ pub fn run(args: &Args) -> Result<()> {
     let before = Leftovers::find();
     let mut cargo = sh::cargo();
     cargo.args(["test", "--workspace", "--exclude", "nlb-ebpf", "--features", "nlb-common/user", "--no-fail-fast"]);
-    cargo.args(&args.filter).arg("--").args(args.long.then_some("--include-ignored"));
+    cargo.args(args.test.iter().flat_map(|test| ["--test", test]));
+    cargo.args(&args.filter);
+    if args.long {
+        cargo.env("PROPTEST_CASES", LONG);
+    }
     if !root {
         // Only the test binaries become root; what cargo builds stays the user's.
         cargo
