@@ -18,7 +18,7 @@ use nix::{
 };
 use nlb_tests::{nlb::Nlb, wait_for};
 
-use crate::stop;
+use crate::stop::{self, say};
 
 /// What the names of kept namespaces begin with.
 pub const PREFIX: &str = "nlb-demo";
@@ -88,7 +88,7 @@ pub fn hold(nlb: &Nlb<'_>, binary: &Path) -> Result<()> {
     symlink(nlb.path("log"), file("log"))?;
     let balancer = format!("sudo ip netns exec {PREFIX}-balancer");
     let cli = format!("{balancer} {DIR}/nlb --config {DIR}/node.toml");
-    println!(
+    say!(
         "  Everything is still up:\n
     a request         sudo ip netns exec {PREFIX}-client-0 curl http://198.18.0.10/
     over IPv6         sudo ip netns exec {PREFIX}-client-0 curl 'http://[2001:db8::10]/'
@@ -118,7 +118,7 @@ pub fn clean() -> Result<()> {
         wait_for("the kept demo to end", PATIENCE, || Ok(kill(pid, None) == Err(Errno::ESRCH)))?;
     }
     remove_remains();
-    println!("{}", if holder.is_some() { "The kept demo is removed." } else { "No demo was kept." });
+    say!("{}", if holder.is_some() { "The kept demo is removed." } else { "No demo was kept." });
     Ok(())
 }
 

@@ -11,7 +11,7 @@ mod story;
 mod table;
 mod traffic;
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{io::Write as _, path::PathBuf, process::ExitCode};
 
 use anyhow::Result;
 use clap::Parser;
@@ -38,7 +38,7 @@ fn main() -> ExitCode {
     match act(Args::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("\nerror: {error:#}");
+            let _nobody_reads_it = writeln!(std::io::stderr(), "\nerror: {error:#}");
             ExitCode::FAILURE
         }
     }

@@ -1,6 +1,10 @@
-//! Ctrl-C and `kill`: the demo ends at its next step, and takes down what it has built.
+//! Ctrl-C, `kill` and a terminal that is closed: the demo ends at its next step, and takes down what it has built.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::{
+    fmt::Arguments,
+    io::{Write as _, stdout},
+    sync::atomic::{AtomicBool, Ordering},
+};
 
 use anyhow::{Context as _, Result, bail};
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
@@ -32,4 +36,17 @@ pub fn check() -> Result<()> {
         bail!("stopped; everything is removed");
     }
     Ok(())
+}
+
+/// Prints a line, as `println!` does. Nobody left to read it is a request to stop, too.
+macro_rules! say {
+    ($($line:tt)*) => { $crate::stop::print(format_args!($($line)*)) };
+}
+pub(crate) use say;
+
+/// What [`say!`] calls.
+pub fn print(line: Arguments<'_>) {
+    if writeln!(stdout(), "{line}").is_err() {
+        ASKED.store(true, Ordering::Relaxed);
+    }
 }

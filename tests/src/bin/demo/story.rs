@@ -14,7 +14,7 @@ use nlb_tests::{nlb::Nlb, wait_for};
 use crate::{
     keeper,
     scene::Scene,
-    stop,
+    stop::{self, say},
     table::{self, indent, share, thousands},
     traffic::{self, Http, Progress, Tally, Way},
 };
@@ -29,18 +29,18 @@ const PATIENT: usize = 2;
 /// The whole demo.
 pub fn tell(binary: &Path, keep: bool) -> Result<()> {
     let start = Instant::now();
-    println!("\n  clients ── load balancer ── targets, each in a network namespace of its own\n");
+    say!("\n  clients ── load balancer ── targets, each in a network namespace of its own\n");
     {
         let scene = Scene::build(keep)?;
-        println!("  2 clients, 4 targets with nginx and a UDP echo");
+        say!("  2 clients, 4 targets with nginx and a UDP echo");
         let mut nlb = Nlb::prepare(&scene.network.balancer.ns, scene.options(binary))?;
         acts(&mut nlb, &scene)?;
-        println!("  That took {:.0} s.\n", start.elapsed().as_secs_f64());
+        say!("  That took {:.0} s.\n", start.elapsed().as_secs_f64());
         if keep {
             return keeper::hold(&nlb, binary);
         }
     }
-    println!(
+    say!(
         "  Everything is removed. What next:\n
     cargo xtask demo --keep            the same, and the network stays up to play with
     cargo xtask test                   what this demo shows, and much more, as tests
@@ -55,17 +55,17 @@ fn acts(nlb: &mut Nlb<'_>, scene: &Scene) -> Result<()> {
     let datagrams = udp(scene)?;
     let names = || scene.network.targets.iter().map(|target| target.name.as_str());
     let columns = [("requests", &requests.targets), ("datagrams", &datagrams.targets), ("UDP flows", &datagrams.flows)];
-    println!("\n{}", table::of(names(), &columns));
-    println!("  Client addresses as targets saw them");
-    println!("    with client IP preservation   {}", list(&requests.preserved));
-    println!("    without                       {}\n", list(&requests.translated));
+    say!("\n{}", table::of(names(), &columns));
+    say!("  Client addresses as targets saw them");
+    say!("    with client IP preservation   {}", list(&requests.preserved));
+    say!("    without                       {}\n", list(&requests.translated));
 
     let spread = unhealthy(nlb, scene)?;
-    println!("\n{}", table::of(names(), &[("requests", &spread.targets)]));
+    say!("\n{}", table::of(names(), &[("requests", &spread.targets)]));
     let counters = nlb.cli(&["counters"])?;
     // What follows the empty line is by listener and target.
     let reasons = counters.split("\n\n").next().unwrap_or_default();
-    println!("  nlb counters: what became of every packet\n\n{}", indent(reasons));
+    say!("  nlb counters: what became of every packet\n\n{}", indent(reasons));
     Ok(())
 }
 
@@ -75,9 +75,9 @@ fn begin(nlb: &mut Nlb<'_>, scene: &Scene) -> Result<()> {
     let status = nlb.json(&["status"])?;
     let mode = status["interfaces"][0]["mode"].as_str().unwrap_or("?");
     let pid = nlb.pid().unwrap_or_default();
-    println!("  nlb run --iface {}   pid {pid}, {mode} XDP", scene.network.interfaces());
+    say!("  nlb run --iface {}   pid {pid}, {mode} XDP", scene.network.interfaces());
     nlb.apply(&scene.config())?;
-    println!("  nlb apply -f lb.json   2 load balancers, 3 target groups\n");
+    say!("  nlb apply -f lb.json   2 load balancers, 3 target groups\n");
     for way in Way::ALL {
         let open = || Http::open(way.http()).is_ok_and(|mut http| http.get().is_ok());
         let client = &scene.network.clients[0];
@@ -91,7 +91,7 @@ fn begin(nlb: &mut Nlb<'_>, scene: &Scene) -> Result<()> {
 
 /// Many requests, while the controller is killed and started again.
 fn http_and_kill(nlb: &mut Nlb<'_>, scene: &Scene) -> Result<Tally> {
-    println!(
+    say!(
         "  {} HTTP requests, each on a connection of its own: IPv4 and IPv6, with and without client IP preservation",
         thousands(MANY)
     );
@@ -123,20 +123,16 @@ fn http_and_kill(nlb: &mut Nlb<'_>, scene: &Scene) -> Result<Tally> {
     none_failed("requests", MANY, &tally)?;
     let last = old.get().context("the connection that was open before the kill")?;
     ensure!(last.target == first.target, "a connection went from {} to {}", first.target, last.target);
-    println!(
-        "  {:>6}  0 failed; a connection from before the kill is still open, to {}\n",
-        thousands(MANY),
-        last.target
-    );
+    say!("  {:>6}  0 failed; a connection from before the kill is still open, to {}\n", thousands(MANY), last.target);
     Ok(tally)
 }
 
 fn udp(scene: &Scene) -> Result<Tally> {
-    println!("  {} UDP datagrams in flows over IPv4 and IPv6, each echoed", thousands(MANY));
+    say!("  {} UDP datagrams in flows over IPv4 and IPv6, each echoed", thousands(MANY));
     let tally = traffic::udp(&scene.network.clients, &Progress::new(MANY, 4_000))?;
     none_failed("datagrams", MANY, &tally)?;
     let flows = tally.flows.values().sum();
-    println!("  {:>6}  0 lost; {} flows, each to one target all the time", thousands(MANY), thousands(flows));
+    say!("  {:>6}  0 lost; {} flows, each to one target all the time", thousands(MANY), thousands(flows));
     Ok(tally)
 }
 
@@ -158,7 +154,7 @@ fn unhealthy(nlb: &Nlb<'_>, scene: &Scene) -> Result<Tally> {
         nlb.cli(&["target", "set-state", group, target, "unhealthy"])?;
     }
     let (group, target) = &members[0];
-    println!("  nlb target set-state {group} {target} unhealthy   and the same for its other ports: {patient} is out");
+    say!("  nlb target set-state {group} {target} unhealthy   and the same for its other ports: {patient} is out");
     let (mut reset, mut stayed) = (0, 0);
     for (http, target) in &mut open {
         match http.get() {
@@ -168,14 +164,14 @@ fn unhealthy(nlb: &Nlb<'_>, scene: &Scene) -> Result<Tally> {
             Err(error) => bail!("a connection to {target} ended: {error}"),
         }
     }
-    println!("          open connections to it: {reset}, reset by the load balancer at the next request (ECONNRESET)");
-    println!("          open connections to others: {stayed}, untouched");
+    say!("          open connections to it: {reset}, reset by the load balancer at the next request (ECONNRESET)");
+    say!("          open connections to others: {stayed}, untouched");
 
     let tally = traffic::http(&scene.network.clients, &Progress::new(SOME, 1_500), || Ok(()))?;
     none_failed("requests", SOME, &tally)?;
     let still = tally.targets.get(patient).copied().unwrap_or_default();
     ensure!(still == 0, "{patient} is unhealthy and got {still} requests");
-    println!("          new requests: {}, 0 failed, {} to {patient}", thousands(SOME), share(still, &tally.targets));
+    say!("          new requests: {}, 0 failed, {} to {patient}", thousands(SOME), share(still, &tally.targets));
     for (group, target) in &members {
         nlb.cli(&["target", "set-state", group, target, "auto"])?;
     }

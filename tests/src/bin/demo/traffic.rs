@@ -16,7 +16,10 @@ use nlb_tests::{
     topology::Host,
 };
 
-use crate::{scene, stop};
+use crate::{
+    scene,
+    stop::{self, say},
+};
 
 /// Threads of a client.
 const THREADS: usize = 4;
@@ -118,7 +121,7 @@ impl Progress {
 
     /// Prints a line above the bar.
     pub fn say(&self, line: &str) {
-        self.bar.suspend(|| println!("{line}"));
+        self.bar.suspend(|| say!("{line}"));
     }
 
     fn abandon(&self) {
