@@ -90,24 +90,19 @@ async fn serve(
     }
     let inherited = Addresses::inherited(actual.vips.into_keys().map(IpAddr::from));
     let mut controller = Controller::new(store, secret, Limits::from_env(), inherited)?;
-    if !created {
-        // The maps first: the program that is replaced next finds in them what it needs.
-        desire(&mut controller, &mut dataplane, desired.as_ref())?;
-    }
-    for interface in &interfaces {
-        if interface.kind.as_deref() == Some("veth") && options.mode == XdpMode::Native {
-            dataplane.return_by_redirect(interface.index)?;
-        }
-        let attached = dataplane.attach(&interface.name, interface.index, options.mode)?;
-        let how = if attached.replaced { "program replaced" } else { "attached" };
-        info!("{}: {how}, {} mode", interface.name, attached.mode);
+    let attached_before = Pins::new(&node.bpffs).links()?;
+    let begun = match attach(options, &interfaces, &mut dataplane) {
+        Ok(()) => desire(&mut controller, &mut dataplane, desired.as_ref()).map_err(Into::into),
+        Err(error) => Err(error),
+    };
+    if let Err(error) = begun {
+        // Of a start that failed, only what an earlier controller had attached stays.
+        dataplane.detach_others(&attached_before)?;
+        return Err(error);
     }
     let named: Vec<u32> = interfaces.iter().map(|interface| interface.index).collect();
     for link in dataplane.detach_others(&named)? {
         info!("{}: detached, as it is not among --iface any more", told_link(&link));
-    }
-    if created {
-        desire(&mut controller, &mut dataplane, desired.as_ref())?;
     }
     refresh_ports(&mut dataplane)?;
     let sweeps = sweeper::start(FlowTables::open(&Pins::new(&node.bpffs))?)?;
@@ -123,6 +118,19 @@ async fn serve(
     drop(server);
     if options.detach_on_exit {
         serving.release().await;
+    }
+    Ok(())
+}
+
+/// Attaches the program to all interfaces, or puts it in the place of an earlier one.
+fn attach(options: &Options, interfaces: &[Interface], dataplane: &mut Dataplane) -> Result<()> {
+    for interface in interfaces {
+        if interface.kind.as_deref() == Some("veth") && options.mode == XdpMode::Native {
+            dataplane.return_by_redirect(interface.index)?;
+        }
+        let attached = dataplane.attach(&interface.name, interface.index, options.mode)?;
+        let how = if attached.replaced { "program replaced" } else { "attached" };
+        info!("{}: {how}, {} mode", interface.name, attached.mode);
     }
     Ok(())
 }

@@ -264,3 +264,23 @@ fn a_controller_that_fails_to_start_leaves_a_running_one_alone() {
     let others = ns.run(|| std::fs::read_dir(Path::new(BPFFS).join("other")).map(|dir| dir.count()).unwrap_or(0));
     assert_eq!(others, 0, "what the second one had pinned is gone");
 }
+
+#[test]
+fn a_take_over_that_fails_changes_nothing() {
+    let ns = bare();
+    ns.ip("link add br0 type bridge\nlink set br0 up").unwrap();
+    let mut nlb = node(&ns, "eth0");
+    nlb.run().unwrap();
+    nlb.kill_9();
+    let before = nlb.json(&["status"]).unwrap();
+    let file = nlb.path("lb.json");
+    let config = "{\"load_balancers\":[],\"target_groups\":[{\"name\":\"web\",\"protocol\":\"TCP\",\"port\":80,\
+                  \"target_type\":\"ip\",\"targets\":[]}]}";
+    std::fs::write(&file, config).unwrap();
+    // The second interface is fine, the third has no native XDP.
+    nlb.add_args(&["--iface", "peer,br0", "--apply", &file.display().to_string()]);
+    assert_says(&complaint(&mut nlb.run_command()), &["br0", "--xdp-mode generic"]);
+    let after = nlb.json(&["status"]).unwrap();
+    assert_eq!(before, after, "a start that failed changed something");
+    assert!(!nlb.path("state").join("desired.json").exists(), "the file was stored");
+}
