@@ -9,7 +9,7 @@ use nlb_common::{
 
 use crate::{
     classify::answer,
-    flows::{Table, nlb_end, nlb_is_quiet, nlb_remove, with_draft},
+    flows::{Table, nlb_end, nlb_is_quiet, nlb_remove, on_flow},
     handshake,
     maps::{TARGETS, note},
     packet::Packet,
@@ -27,7 +27,7 @@ pub enum Found {
 /// Judges the flow found in `table` by its age, its phase and its target, and lets the segment act on it.
 #[inline(always)]
 pub fn check(packet: &mut Packet, table: Table, flow: &'static mut Flow) -> Result<Found, Stop> {
-    let quiet = flow.is_quiet(packet.now) && with_draft(packet, |_| nlb_is_quiet()) != 0;
+    let quiet = flow.is_quiet(packet.now) && on_flow(packet, || nlb_is_quiet()) != 0;
     if !packet.is_tcp() {
         return datagram(packet, flow, quiet);
     }
@@ -75,7 +75,7 @@ fn target(flow: &Flow) -> Result<&'static Target, Reason> {
 /// Makes room for a new flow under the same tuple.
 #[inline(always)]
 fn reopen(packet: &Packet, event: Event) -> Found {
-    with_draft(packet, |_| nlb_remove());
+    on_flow(packet, || nlb_remove());
     note(event);
     Found::Over
 }
@@ -83,6 +83,6 @@ fn reopen(packet: &Packet, event: Event) -> Found {
 /// Ends a flow, for both directions, and answers this packet.
 #[inline(always)]
 pub fn end(packet: &Packet, flow: &Flow, reason: Reason) -> Stop {
-    with_draft(packet, |_| nlb_end(u64::from(reason.number())));
+    on_flow(packet, || nlb_end(u64::from(reason.number())));
     Stop::at(answer(packet, reason), flow.row)
 }

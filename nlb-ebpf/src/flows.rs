@@ -109,22 +109,29 @@ pub fn touch(packet: &mut Packet, table: Table, flow: &mut Flow) {
     let hop = packet.way_back();
     if hop != flow.client_hop {
         flow.client_hop = hop;
-        with_draft(packet, |_| nlb_follow());
+        on_flow(packet, || nlb_follow());
     }
     let now = (packet.now >> PAIR_CHECK_SHIFT) as u32;
     if flow.pair_checked != now && table != Table::HalfOpen {
         flow.pair_checked = now;
-        with_draft(packet, |_| nlb_keep_pair());
+        on_flow(packet, || nlb_keep_pair());
     }
 }
 
-/// Calls a function for the verifier on the flow of a packet.
+/// Writes down what functions for the verifier need of a packet, and what `more` adds.
 #[inline(always)]
-pub fn with_draft(packet: &Packet, function: impl FnOnce(&mut Draft) -> u64) -> u64 {
-    let Some(draft) = draft() else { return 0 };
+pub fn write_draft(packet: &Packet, more: impl FnOnce(&mut Draft)) -> Option<()> {
+    let draft = draft()?;
     draft.key = *packet.key();
     draft.now = packet.now;
-    function(draft)
+    more(draft);
+    Some(())
+}
+
+/// Calls a function for the verifier on the flow of a packet; 0 if there is nothing to write it down on.
+#[inline(always)]
+pub fn on_flow(packet: &Packet, function: impl FnOnce() -> u64) -> u64 {
+    write_draft(packet, |_| ()).map_or(0, |()| function())
 }
 
 // What follows is rare, and so kept out of the way of the packets: functions for the verifier, see `select`. Each finds

@@ -9,7 +9,7 @@ use nlb_common::{
 
 use crate::{
     check::{Found, end},
-    flows::{self, Table, with_draft},
+    flows::{self, Table},
     maps::{TARGETS, draft, note, row},
     packet::Packet,
     select::{Draft, begun},
@@ -31,11 +31,10 @@ pub fn segment(
     target: &'static Target,
 ) -> Result<Found, Stop> {
     let (seq, ack, row) = (packet.seq(), packet.ack(), flow.row);
-    let outcome = with_draft(packet, |draft| {
+    let written = flows::write_draft(packet, |draft| {
         (draft.seq, draft.ack, draft.flags) = (seq, ack, packet.flags.into());
-        nlb_segment()
     });
-    match outcome {
+    match written.map_or(CARRIED, |()| nlb_segment()) {
         // What was in the table of half-open flows may be another flow's by now.
         ESTABLISHED => match flows::get(Table::Tcp, packet.key()) {
             Some(flow) => Ok(Found::Live(Table::Tcp, flow, target)),

@@ -102,7 +102,8 @@ pub fn row(index: u32) -> Option<&'static mut Row> {
 /// This processor's draft.
 #[inline(always)]
 pub fn draft() -> Option<&'static mut Draft> {
-    // SAFETY: as in `count`; every function takes it once, and holds it across no call of another that does.
+    // SAFETY: as in `count`; nobody uses one any more when another is taken, least of all across a call of an `nlb_`
+    // function. What `select::open` returns of it is the last that is taken for its packet.
     DRAFT.get_ptr_mut(0).map(|draft| unsafe { &mut *draft })
 }
 

@@ -6,7 +6,7 @@
 
 use bytemuck::Zeroable as _;
 use nlb_common::{
-    Event, Flow, FlowKey, Reason,
+    Addr, Event, Flow, FlowKey, Reason,
     flow::{Hop, PAIR_CHECK_SHIFT, SECOND, TCP, flag, phase},
     hash,
     layout::{Listener, Target, group_flag, state, table},
@@ -66,13 +66,11 @@ pub fn open(packet: &mut Packet, listener: &Listener) -> Result<(&'static Flow, 
     // Such a packet would not reach the target, and so opens nothing.
     hops_left(packet, listener.row)?;
     let internal = Stop::at(Reason::DropInternal, listener.row);
-    let draft = draft().ok_or(internal)?;
-    draft.key = *packet.key();
-    draft.listener = *listener;
-    draft.client_hop = packet.way_back();
-    draft.seq = if packet.is_tcp() { packet.seq() } else { 0 };
-    draft.len = packet.len;
-    draft.now = packet.now;
+    let (seq, hop) = (if packet.is_tcp() { packet.seq() } else { 0 }, packet.way_back());
+    let begun_draft = flows::write_draft(packet, |draft| {
+        (draft.listener, draft.client_hop, draft.seq, draft.len) = (*listener, hop, seq, packet.len);
+    });
+    begun_draft.ok_or(internal)?;
     let refused = match nlb_select() {
         TRANSLATE => nlb_allocate(),
         refused => refused,
@@ -85,11 +83,12 @@ pub fn open(packet: &mut Packet, listener: &Listener) -> Result<(&'static Flow, 
         RACE => return Err(Stop::at(Reason::DropRace, listener.row)),
         _ => return Err(internal),
     }
-    let target = TARGETS.get(draft.client.target).ok_or(internal)?;
+    let flow = &draft().ok_or(internal)?.client;
+    let target = TARGETS.get(flow.target).ok_or(internal)?;
     if !packet.is_tcp() {
         begun(listener.row, target.row);
     }
-    Ok((&draft.client, target))
+    Ok((flow, target))
 }
 
 /// The drafted flow is in its table, or this step of it is done.
@@ -110,24 +109,43 @@ pub const INTERNAL: u64 = Reason::DropInternal as u64;
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn nlb_select() -> u64 {
-    let Some(draft) = draft() else { return INTERNAL };
-    let (Some(group), Some(node)) = (GROUPS.get(draft.listener.group), NODE.get(0)) else { return INTERNAL };
-    draft.hash = hash::flow(node.secret, &draft.key, draft.seq);
-    if group.flags & group_flag::PRESERVE_CLIENT_IP != 0 && own_tuple(draft) {
-        return settle(draft);
+    let Some(choice) = begin() else { return INTERNAL };
+    if choice.preserve && own_tuple(&choice) {
+        return settle();
     }
-    translated(draft)
+    translated(&choice)
+}
+
+/// What targets are chosen by.
+struct Choice {
+    group: u32,
+    hash: u64,
+    /// The client.
+    src: Addr,
+    tcp: bool,
+    /// The target is to see the client's own tuple.
+    preserve: bool,
+}
+
+/// Hashes the drafted flow.
+#[inline(always)]
+fn begin() -> Option<Choice> {
+    let draft = draft()?;
+    let (group, node) = (GROUPS.get(draft.listener.group)?, NODE.get(0)?);
+    draft.hash = hash::flow(node.secret, &draft.key, draft.seq);
+    let preserve = group.flags & group_flag::PRESERVE_CLIENT_IP != 0;
+    Some(Choice { group: draft.listener.group, hash: draft.hash, src: draft.key.src, tcp: draft.is_tcp(), preserve })
 }
 
 /// The target that a flow takes at its `attempt`-th try: its index, if it takes new flows.
 #[inline(always)]
-fn choose(draft: &Draft, attempt: u32) -> Option<(u32, &'static Target)> {
-    let slots = TABLES.get(draft.listener.group)?;
+fn choose(choice: &Choice, attempt: u32) -> Option<(u32, &'static Target)> {
+    let slots = TABLES.get(choice.group)?;
     let count = *slots.get(table::SLOTS)?;
     if count == 0 {
         return None;
     }
-    let index = *slots.get(table::FIRST + hash::slot(draft.hash, count, attempt))?;
+    let index = *slots.get(table::FIRST + hash::slot(choice.hash, count, attempt))?;
     let target = TARGETS.get(index)?;
     // A target's state is ahead of the table while the controller writes both.
     (target.state == state::SERVING).then_some((index, target))
@@ -136,10 +154,10 @@ fn choose(draft: &Draft, attempt: u32) -> Option<(u32, &'static Target)> {
 /// Drafts the flow with the client's own address and port, and claims its tuple. Fails if the client is the target
 /// itself, or if the tuple is taken at all targets tried.
 #[inline(always)]
-fn own_tuple(draft: &Draft) -> bool {
+fn own_tuple(choice: &Choice) -> bool {
     for attempt in 0..ATTEMPTS {
-        let Some((index, target)) = choose(draft, attempt) else { continue };
-        if target.addr == draft.key.src {
+        let Some((index, target)) = choose(choice, attempt) else { continue };
+        if target.addr == choice.src {
             note(Event::Hairpin);
             return false;
         }
@@ -153,12 +171,12 @@ fn own_tuple(draft: &Draft) -> bool {
 
 /// Drafts the flow with the load balancer's address; the port is still to be found.
 #[inline(always)]
-fn translated(draft: &Draft) -> u64 {
+fn translated(choice: &Choice) -> u64 {
     for attempt in 0..ATTEMPTS {
-        let Some((index, _)) = choose(draft, attempt) else { continue };
+        let Some((index, _)) = choose(choice, attempt) else { continue };
         return if nlb_draft(u64::from(index), u64::from(flag::SNAT)) == DONE { TRANSLATE } else { INTERNAL };
     }
-    if draft.is_tcp() { NO_TARGET } else { NO_TARGET_UDP }
+    if choice.tcp { NO_TARGET } else { NO_TARGET_UDP }
 }
 
 /// Drafts both entries of a flow to the target with this index, from its client or, with [`flag::SNAT`], from the load
@@ -174,6 +192,7 @@ extern "C" fn nlb_draft(index: u64, flags: u64) -> u64 {
         draft.to.src = draft.key.dst;
         draft.to.src_port = draft.key.dst_port;
     }
+    let tcp = draft.is_tcp();
     (draft.client, draft.target) = (Flow::zeroed(), Flow::zeroed());
     let client = &mut draft.client;
     client.rewrite(&draft.key, &draft.to);
@@ -183,7 +202,7 @@ extern "C" fn nlb_draft(index: u64, flags: u64) -> u64 {
     client.client_hop = draft.client_hop;
     client.idle_s = draft.listener.idle_s;
     client.flags = flags as u8;
-    client.phase = if draft.key.proto == TCP { phase::OPENING } else { phase::OPEN };
+    client.phase = if tcp { phase::OPENING } else { phase::OPEN };
     client.created = draft.now;
     client.stamp = draft.now;
     draft.target.derive_from(client, &draft.key);
@@ -235,7 +254,8 @@ fn vacate(table: Table, key: &FlowKey, now: u64) -> bool {
 
 /// Writes the client's entry; the target's has been claimed. [`DONE`], or why not.
 #[inline(always)]
-pub fn settle(draft: &Draft) -> u64 {
+pub fn settle() -> u64 {
+    let Some(draft) = draft() else { return INTERNAL };
     if flows::add(draft.table(), &draft.key, &draft.client).is_ok() {
         return DONE;
     }

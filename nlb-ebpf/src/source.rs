@@ -4,7 +4,7 @@ use nlb_common::{Be16, Event, hash};
 
 use crate::{
     maps::{PORTS_IN_USE, TARGETS, draft, note, row},
-    select::{DONE, Draft, INTERNAL, NO_PORT, nlb_claim, settle},
+    select::{DONE, INTERNAL, NO_PORT, nlb_claim, settle},
 };
 
 /// How many ports are tried. With 55,000 of 64,512 ports taken (the guide's figure for one target) this many draws
@@ -16,24 +16,26 @@ const PROBES: u32 = 64;
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub extern "C" fn nlb_allocate() -> u64 {
-    let Some(draft) = draft() else { return INTERNAL };
+    let Some(hash) = draft().map(|draft| draft.hash) else { return INTERNAL };
     for probe in 0..PROBES {
-        let port = hash::source_port(draft.hash, probe);
+        let port = hash::source_port(hash, probe);
         if in_use_by_host(port) {
             continue;
         }
+        let Some(draft) = draft() else { return INTERNAL };
         draft.client.set_source_port(&mut draft.target, Be16::new(port));
         if nlb_claim() == DONE {
-            return settle(draft);
+            return settle();
         }
         note(Event::PortCollision);
     }
-    count_errors(draft);
+    count_error();
     NO_PORT
 }
 
 #[inline(always)]
-fn count_errors(draft: &Draft) {
+fn count_error() {
+    let Some(draft) = draft() else { return };
     let target = TARGETS.get(draft.client.target).map_or(0, |target| target.row);
     for index in [draft.listener.row, target] {
         if let Some(row) = row(index) {
