@@ -5,6 +5,10 @@
 
 pub mod model;
 
+pub mod ops;
+
+pub mod serving;
+
 pub mod store;
 
 pub mod reconcile;

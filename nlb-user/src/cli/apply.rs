@@ -7,7 +7,7 @@ use anyhow::{Result, bail};
 use super::output::{Output, Show};
 use crate::{
     control::{Answer, Applied, Request},
-    model::read_text,
+    serving::read_text,
     node::Node,
 };
 

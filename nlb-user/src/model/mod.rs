@@ -1,33 +1,33 @@
-//! The typed desired state: load balancers, listeners, target groups, targets.
+//! The resources of the Elastic Load Balancing v2 API, as types: load balancers, listeners, target groups, targets,
+//! and what they refer to.
 //!
-//! Names, ranges, defaults and combinations are the reference's. [`Config::from_json`] is the only way in from outside:
-//! it finds every problem of a file and says where each one stands; a configuration that breaks a rule can't be had
-//! from it.
+//! A resource that breaks a rule of the guide is not built: [`crate::ops`] and [`crate::manifest`] make them with the
+//! functions of the files here, which answer with a [`Fault`] in the reference's words. [`State`] is all of them
+//! together, cheap to copy: a change shares what it leaves alone.
 //!
-//! Read in this order: the types (`config`), how a file's values keep their positions (`json`, `problem`), attributes,
-//! the rules (`rules`, `parse`), the way back to text (`write`), single edits, and differences.
+//! Read in this order: how things are named (`arn`), how a refusal is told (`fault`), what a node has around it
+//! (`inventory`, `quotas`), the resources, and all of them as one value (`state`, `records`).
 
-mod attributes;
-mod config;
-mod diff;
-mod edit;
-mod file;
-mod json;
-mod parse;
-mod parse_group;
-mod problem;
-mod rules;
-mod warnings;
-mod write;
+mod arn;
+mod fault;
+mod inventory;
+mod listener;
+mod load_balancer;
+mod protocol;
+mod quotas;
+mod records;
+mod state;
+mod target_group;
 
-#[cfg(test)]
-mod tests;
-
-pub use config::{
-    Config, HealthThreshold, Limits, Listener, LoadBalancer, Protocol, Target, TargetGroup, TargetId, TargetIdError,
-    TargetType,
+pub use arn::{Arn, ArnKind, new_id};
+pub use fault::{Code, Fault};
+pub use inventory::{
+    ApplicationLoadBalancer, Certificate, ElasticIp, Instance, InstanceState, Inventory, SecurityGroup, Subnet,
 };
-pub use diff::{Change, ChangeKind, changes};
-pub use edit::EditError;
-pub use file::{MAX_BYTES, ReadError, read_text};
-pub use problem::{Invalid, Problem};
+pub use listener::Listener;
+pub use load_balancer::{IpAddressType, LoadBalancer, Scheme, ZonalShift, ZoneMapping};
+pub use protocol::{HealthProtocol, Protocol};
+pub use quotas::Quotas;
+pub use records::RecordError;
+pub use state::{Account, State};
+pub use target_group::{Family, HealthCheck, Target, TargetGroup, TargetId, TargetKey, TargetType};

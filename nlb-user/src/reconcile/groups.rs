@@ -17,7 +17,7 @@ use super::{
     plan::{PlanError, name},
     targets::Records,
 };
-use crate::model::{Target, TargetGroup};
+use crate::serving::{Target, TargetGroup};
 
 /// A target group's part of one address family.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]

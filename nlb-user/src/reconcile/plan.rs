@@ -19,7 +19,7 @@ use super::{
     targets::{self, Records},
 };
 use crate::{
-    model::{Config, TargetId},
+    serving::{Config, TargetId},
     store::Override,
 };
 

@@ -15,7 +15,7 @@ use super::{
     *,
 };
 use crate::{
-    model::{Config, Limits},
+    serving::{Config, Limits},
     store::Override,
 };
 

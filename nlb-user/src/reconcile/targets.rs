@@ -18,7 +18,7 @@ use super::{
     slots::{Owner, Rows, free_targets},
 };
 use crate::{
-    model::{Target, TargetId},
+    serving::{Target, TargetId},
     store::Override,
 };
 

@@ -15,7 +15,7 @@ use nlb_common::{
 
 use super::{fake::FakeMaps, *};
 use crate::{
-    model::{Config, Limits, TargetId},
+    serving::{Config, Limits, TargetId},
     store::Override,
 };
 

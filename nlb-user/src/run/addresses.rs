@@ -16,7 +16,7 @@ use super::jobs::Outcome;
 use crate::{
     cli::failure,
     control::Failed,
-    model::Config,
+    serving::Config,
     net::{Claim, Interface, MacText},
 };
 
@@ -187,7 +187,7 @@ fn is_in(address: IpAddr, own: IpAddr, mask: IpAddr) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::Limits;
+    use crate::serving::Limits;
 
     fn config(addresses: &str) -> Config {
         let json = format!(

@@ -15,10 +15,10 @@ use super::addresses::Addresses;
 use crate::{
     cli::failure,
     control::{Applied, Desired, DesiredLoadBalancer, GroupTarget, Health, Overridden, Request, Unresolved},
-    model::{Config, Limits, TargetId, changes},
+    serving::{Config, Limits, TargetId, changes},
     net::Resolution,
     reconcile::{self, Inputs, Maps, MapsError, PlanError, Step},
-    store::{Override, Store, StoreError, Stored},
+    store::{Override, StoreError, legacy::{Store, Stored}},
 };
 
 /// Why a change was not made, or not wholly.

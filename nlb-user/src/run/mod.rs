@@ -26,7 +26,7 @@ use crate::{
     cli::{failure, output::print},
     control::Request,
     dataplane::{Dataplane, Inspect, Pins, XdpMode},
-    model::{Config, Limits, read_text},
+    serving::{Config, Limits, read_text},
     net::{Interface, Net, privileges},
     node::Node,
 };

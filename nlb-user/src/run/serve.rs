@@ -28,8 +28,8 @@ use crate::{
     cli::failure,
     control::{Answer, Applied, Request, server::Call},
     dataplane::Dataplane,
-    model::read_text,
-    store::Store,
+    serving::read_text,
+    store::legacy::Store,
 };
 
 /// How often everything is compared and asked for again, whether anything is known to have changed or not.

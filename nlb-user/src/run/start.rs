@@ -20,11 +20,11 @@ use crate::{
     cli::{failure, inspect::interface_name, output::grouped},
     control::{Request, server::Server},
     dataplane::{self, AttachedLink, Dataplane, FlowTables, Origin, Pins, Removed, XdpMode, memory_bytes, ports},
-    model::Limits,
+    serving::Limits,
     net::{Interface, Net, Severity, preflight, privileges},
     node::Node,
     reconcile::Maps as _,
-    store::{FileStore, Store as _},
+    store::{FileStore, legacy::Store as _},
 };
 
 /// Starts the controller and runs it to its end.

@@ -14,8 +14,8 @@ use nlb_common::hash::Secret;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::{Override, Store, StoreError, Stored, Versioned};
-use crate::model::{Config, Limits, TargetId};
+use super::{Override, StoreError, legacy::{Store, Stored, Versioned}};
+use crate::serving::{Config, Limits, TargetId};
 
 /// The format of `desired.json`. Raise it when an older version could misread the file.
 const FORMAT: u64 = 1;

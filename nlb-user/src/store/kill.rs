@@ -12,7 +12,7 @@ use std::{
     time::Duration,
 };
 
-use super::{FileStore, Store as _, tests::numbered};
+use super::{FileStore, legacy::Store as _, tests::numbered};
 
 /// Says to the child where its store is.
 const DIR: &str = "NLB_TEST_STORE_DIR";

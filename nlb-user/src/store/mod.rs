@@ -3,6 +3,7 @@
 //! Nothing outside this room knows which engine keeps them.
 
 mod file;
+pub mod legacy;
 
 #[cfg(test)]
 mod kill;
@@ -12,13 +13,15 @@ mod tests;
 use std::{collections::BTreeMap, fmt, io, path::PathBuf, str::FromStr};
 
 use nlb_common::hash::Secret;
+use serde::{Deserialize, Serialize};
 
 pub use file::FileStore;
 
-use crate::model::{Config, Invalid, TargetId};
+use crate::serving::Invalid;
 
 /// The operator's word on a target's health, above all probes.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Override {
     /// Healthy, whatever probes say.
     Healthy,
@@ -59,44 +62,49 @@ impl FromStr for Override {
     }
 }
 
-/// Everything of the desired state that is kept.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Stored {
-    /// The accepted configuration.
-    pub config: Config,
-    /// The operator's overrides.
-    pub overrides: BTreeMap<TargetId, Override>,
-}
-
-/// A value and the revision that it is.
+/// A record to write, or to remove if it has no value.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Versioned<T> {
-    /// 1 for the first value ever stored, then 2 and so on.
-    pub revision: u64,
-    /// The value.
-    pub value: T,
+pub struct Change {
+    /// Its key: the kind of thing, a slash, and the thing's name.
+    pub key: String,
+    /// What to write: a JSON text.
+    pub value: Option<String>,
 }
 
-/// Where accepted changes are kept.
-pub trait Store {
-    /// The last acknowledged value; `None` if there never was one.
+/// All records, as they were at one moment.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Records {
+    /// 0 for a store that nothing was ever written to, then 1 and so on.
+    pub revision: u64,
+    /// Values by key.
+    pub records: BTreeMap<String, String>,
+}
+
+/// Where accepted changes are kept: records by key, all of one revision.
+///
+/// An engine that several nodes share can take the place of the one that is here, if it can do this.
+pub trait Store: Send {
+    /// The last acknowledged records.
     ///
     /// # Errors
-    /// If it can't be read or is damaged.
-    fn get(&self) -> Result<Option<Versioned<Stored>>, StoreError>;
+    /// If they can't be read or are damaged.
+    fn get(&self) -> Result<Records, StoreError>;
 
-    /// Stores `new` if the last revision is `revision` (0: none yet), and gives the new revision. Once it returns,
-    /// the value survives the process's death and power loss.
+    /// Makes all of `changes`, if the last revision is `revision`, and gives the new one. Once it returns, they
+    /// survive the process's death and power loss; if it fails, none of them was made.
     ///
     /// # Errors
-    /// If another revision is there, or it can't be written.
-    fn compare_and_set(&mut self, revision: u64, new: &Stored) -> Result<u64, StoreError>;
+    /// If another revision is there, or they can't be written.
+    fn compare_and_set(&mut self, revision: u64, changes: &[Change]) -> Result<u64, StoreError>;
 
-    /// The key of the selection hash, made at the first call and the same ever after.
+    /// Tells the last revision, whoever wrote it, from now on.
+    fn watch(&self) -> tokio::sync::watch::Receiver<u64>;
+
+    /// The key of the selection hash, the same ever after. The first call makes it, or takes `proposed`.
     ///
     /// # Errors
     /// If it can't be read, made or kept.
-    fn secret(&mut self) -> Result<Secret, StoreError>;
+    fn secret(&mut self, proposed: Option<Secret>) -> Result<Secret, StoreError>;
 }
 
 /// Why the store did not do it.

@@ -1,0 +1,100 @@
+//! The operations of the Elastic Load Balancing v2 API, version 2015-12-01: from a state and an input to an output and
+//! the next state.
+//!
+//! Pure: nothing here knows a socket, a file or a map. The HTTP server, the command line and tests run the same
+//! functions through [`run`]. One file a noun; `params` reads inputs, `checks` has what several nouns check.
+
+mod checks;
+mod params;
+
+use jiff::Timestamp;
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::Value;
+
+use crate::model::{Account, Code, Fault, Inventory, Quotas, State};
+
+/// What an operation is run in.
+#[derive(Clone, Copy, Debug)]
+pub struct Context<'a> {
+    /// Whose resources these are.
+    pub account: &'a Account,
+    /// What there is around the node: of node.toml and of commands, together.
+    pub inventory: &'a Inventory,
+    /// How many of each there may be.
+    pub quotas: &'a Quotas,
+    /// What the node sees.
+    pub observed: &'a Observed,
+    /// The time of the call.
+    pub now: Timestamp,
+}
+
+/// What a node sees of its resources.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Observed {
+    /// Whether packets are forwarded; not with `--no-dataplane`.
+    pub forwards: bool,
+    /// Addresses of this node that are not served, and why.
+    pub failed: std::collections::BTreeMap<std::net::IpAddr, String>,
+    /// Addresses of this node that are about to be served.
+    pub pending: std::collections::BTreeSet<std::net::IpAddr>,
+}
+
+/// What an operation did.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Done {
+    /// Its output, in the members and types of the API; `Null` if it has none.
+    pub output: Value,
+    /// The next state; `None` if the operation only looks.
+    pub next: Option<State>,
+}
+
+/// Whether the operation of this name only looks.
+pub fn only_looks(operation: &str) -> bool {
+    operation.starts_with("Describe")
+}
+
+/// Runs an operation by its name.
+///
+/// # Errors
+/// As the operation says; `InvalidAction` if there is none of this name.
+pub fn run(state: &State, operation: &str, input: &Value, context: &Context<'_>) -> Result<Done, Fault> {
+    let _call = Call { state, input, context };
+    match operation {
+        _ => Err(Fault::new(
+            Code::InvalidAction,
+            format!("there is no operation {operation} in version 2015-12-01 of the API"),
+        )),
+    }
+}
+
+/// A call: what [`run`] hands to an operation.
+struct Call<'a> {
+    state: &'a State,
+    input: &'a Value,
+    context: &'a Context<'a>,
+}
+
+impl Call<'_> {
+    /// Runs an operation that only looks.
+    fn look<I: DeserializeOwned, O: Serialize>(
+        &self,
+        operation: impl Fn(&State, I, &Context<'_>) -> Result<O, Fault>,
+    ) -> Result<Done, Fault> {
+        let output = operation(self.state, params::read(self.input)?, self.context)?;
+        Ok(Done { output: written(&output)?, next: None })
+    }
+
+    /// Runs an operation that changes its copy of the state.
+    fn change<I: DeserializeOwned, O: Serialize>(
+        &self,
+        operation: impl Fn(&mut State, I, &Context<'_>) -> Result<O, Fault>,
+    ) -> Result<Done, Fault> {
+        let mut next = self.state.clone();
+        let output = operation(&mut next, params::read(self.input)?, self.context)?;
+        Ok(Done { output: written(&output)?, next: Some(next) })
+    }
+}
+
+fn written(output: &impl Serialize) -> Result<Value, Fault> {
+    serde_json::to_value(output).map_err(|error| Fault::new(Code::InternalFailure, error.to_string()))
+}
