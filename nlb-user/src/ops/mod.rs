@@ -8,10 +8,14 @@
 mod attributes;
 mod checks;
 mod find;
+pub mod health_check;
 mod names;
 mod paging;
 mod params;
 pub mod tags;
+pub mod target_group_attributes;
+pub mod target_quotas;
+pub mod targets;
 #[cfg(test)]
 mod testing;
 
@@ -85,6 +89,12 @@ pub fn time(time: Timestamp) -> String {
     format!("{time:.3}")
 }
 
+/// The state after time has passed: targets whose draining is over have left. `None` if nothing has changed.
+pub fn expire(state: &State, now: Timestamp) -> Option<State> {
+    let mut next = state.clone();
+    targets::expire(&mut next, now).then_some(next)
+}
+
 /// Runs an operation by its name.
 ///
 /// # Errors
@@ -98,7 +108,11 @@ pub fn run(state: &State, operation: &str, input: &Value, context: &Context<'_>)
         // Tags.
         // Limits.
         // Target groups.
+        "DescribeTargetGroupAttributes" => call.look(target_group_attributes::describe),
+        "ModifyTargetGroupAttributes" => call.change(target_group_attributes::modify),
         // Targets.
+        "RegisterTargets" => call.change(targets::register),
+        "DeregisterTargets" => call.change(targets::deregister),
         // Listeners.
         // Certificates and policies.
         // Inventory.
