@@ -14,6 +14,8 @@ mod paging;
 mod params;
 pub mod tags;
 pub mod target_group_attributes;
+pub mod target_groups;
+pub mod target_health;
 pub mod target_quotas;
 pub mod targets;
 #[cfg(test)]
@@ -108,11 +110,16 @@ pub fn run(state: &State, operation: &str, input: &Value, context: &Context<'_>)
         // Tags.
         // Limits.
         // Target groups.
+        "CreateTargetGroup" => call.change(target_groups::create),
+        "DescribeTargetGroups" => call.look(target_groups::describe),
+        "ModifyTargetGroup" => call.change(target_groups::modify),
+        "DeleteTargetGroup" => call.change(target_groups::delete),
         "DescribeTargetGroupAttributes" => call.look(target_group_attributes::describe),
         "ModifyTargetGroupAttributes" => call.change(target_group_attributes::modify),
         // Targets.
         "RegisterTargets" => call.change(targets::register),
         "DeregisterTargets" => call.change(targets::deregister),
+        "DescribeTargetHealth" => call.look(target_health::describe),
         // Listeners.
         // Certificates and policies.
         // Inventory.
