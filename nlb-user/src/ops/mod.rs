@@ -5,6 +5,7 @@
 //! functions through [`run`]. One file a noun; `params` reads inputs, `checks` has what several nouns check.
 
 mod checks;
+mod overrides;
 mod params;
 
 use jiff::Timestamp;
@@ -50,7 +51,7 @@ pub struct Done {
 
 /// Whether the operation of this name only looks.
 pub fn only_looks(operation: &str) -> bool {
-    operation.starts_with("Describe")
+    operation.starts_with("Describe") || operation.starts_with("List")
 }
 
 /// Runs an operation by its name.
@@ -58,13 +59,25 @@ pub fn only_looks(operation: &str) -> bool {
 /// # Errors
 /// As the operation says; `InvalidAction` if there is none of this name.
 pub fn run(state: &State, operation: &str, input: &Value, context: &Context<'_>) -> Result<Done, Fault> {
-    let _call = Call { state, input, context };
+    let call = Call { state, input, context };
     match operation {
-        _ => Err(Fault::new(
-            Code::InvalidAction,
-            format!("there is no operation {operation} in version 2015-12-01 of the API"),
-        )),
+        "SetTargetState" => call.change(overrides::set),
+        _ => Err(unknown(operation)),
     }
+}
+
+/// Whether the operation of this name is one of our own, for commands and not for the API.
+pub fn is_local(operation: &str) -> bool {
+    matches!(operation, "SetTargetState")
+        || operation.ends_with("ZonalShift")
+        || operation.ends_with("ZonalShifts")
+        || operation.ends_with("Inventory")
+}
+
+/// That there is no operation of this name.
+pub fn unknown(operation: &str) -> Fault {
+    let message = format!("there is no operation {operation} in version 2015-12-01 of the API");
+    Fault::new(Code::InvalidAction, message)
 }
 
 /// A call: what [`run`] hands to an operation.
