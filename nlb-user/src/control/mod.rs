@@ -8,6 +8,7 @@ pub mod server;
 use std::net::{IpAddr, SocketAddr};
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::store::Override;
 
@@ -46,6 +47,13 @@ impl From<Override> for Health {
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(tag = "do", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Request {
+    /// Run an operation of the API, or one of those that only commands have.
+    Call {
+        /// Its name: `CreateLoadBalancer`.
+        operation: String,
+        /// Its input, in the members of the API.
+        input: Value,
+    },
     /// Make a file the desired state.
     Apply {
         /// The file's text.
@@ -90,6 +98,20 @@ pub enum Answer {
     Applied(Applied),
     /// What is desired and what is wrong.
     Status(Box<Desired>),
+    /// The operation was run.
+    Done {
+        /// Its output, in the members of the API.
+        output: Value,
+        /// What is legal but hardly meant.
+        warnings: Vec<String>,
+    },
+    /// The operation was refused; nothing was changed.
+    Fault {
+        /// For programs: a code of the API.
+        code: String,
+        /// For people.
+        message: String,
+    },
     /// Nothing was changed; one line a reason.
     Refused(Vec<String>),
 }
@@ -176,12 +198,17 @@ pub struct Desired {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::json;
 
     /// Scripts speak this protocol too: what is on the wire does not change by accident.
     #[test]
     fn requests_on_the_wire() {
         let target = GroupTarget { group: "web".into(), target: "[2001:db8::1]:80".parse().unwrap() };
         let cases = [
+            (
+                Request::Call { operation: "DescribeTags".into(), input: json!({"ResourceArns": ["a"]}) },
+                r#"{"do":"call","operation":"DescribeTags","input":{"ResourceArns":["a"]}}"#,
+            ),
             (
                 Request::Apply { json: "{}".into(), file: "lb.json".into(), dry_run: true },
                 r#"{"do":"apply","json":"{}","file":"lb.json","dry_run":true}"#,
@@ -197,6 +224,24 @@ mod tests {
         for (request, text) in cases {
             assert_eq!(serde_json::to_string(&request).unwrap(), text);
             assert_eq!(serde_json::from_str::<Request>(text).unwrap(), request);
+        }
+    }
+    #[test]
+    fn answers_on_the_wire() {
+        let cases = [
+            (
+                Answer::Done { output: json!({"TargetGroups": []}), warnings: vec!["none is in use".into()] },
+                r#"{"done":{"output":{"TargetGroups":[]},"warnings":["none is in use"]}}"#,
+            ),
+            (
+                Answer::Fault { code: "ValidationError".into(), message: "no".into() },
+                r#"{"fault":{"code":"ValidationError","message":"no"}}"#,
+            ),
+            (Answer::Refused(vec!["no".into()]), r#"{"refused":["no"]}"#),
+        ];
+        for (answer, text) in cases {
+            assert_eq!(serde_json::to_string(&answer).unwrap(), text);
+            assert_eq!(serde_json::from_str::<Answer>(text).unwrap(), answer);
         }
     }
 }

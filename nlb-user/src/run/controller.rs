@@ -119,7 +119,7 @@ impl<S: Store> Controller<S> {
                     None => new.overrides.remove(&id),
                 };
             }
-            Request::Status | Request::Reload => {}
+            Request::Call { .. } | Request::Status | Request::Reload => {}
         }
         new.overrides.retain(|id, _| new.config.has_target(id));
         Ok(new)

@@ -149,6 +149,11 @@ impl<S: Store> Loop<S> {
                 // A command that has gone away needs no answer.
                 let _ = call.answer.send(status);
             }
+            // Taken over by the loop that runs operations.
+            Request::Call { operation, .. } => {
+                let message = format!("this controller does not run {operation}");
+                let _ = call.answer.send(Answer::Fault { code: "ServiceUnavailable".to_owned(), message });
+            }
             Request::Reload => match self.reread() {
                 Ok(request) => self.change(&request, call.answer),
                 Err(problem) => refuse(call.answer, &problem),
