@@ -13,9 +13,9 @@ const FILE: &str = r#"{
     "target_groups":[{"name":"web","protocol":"TCP","port":8080,"target_type":"ip",
         "targets":[{"id":"10.0.1.11","port":8080},{"id":"10.0.1.12","port":8080}]}]}"#;
 
-fn controller(store: &MemoryStore, maps: &FakeMaps) -> Controller<MemoryStore> {
+fn controller(store: MemoryStore, maps: &FakeMaps) -> Controller<MemoryStore> {
     let inherited = Addresses::inherited(maps.actual.vips.keys().map(|addr| IpAddr::from(*addr)));
-    Controller::new(store.clone(), Secret { k0: 1, k1: 2 }, Settings::of(&Node::default()), Some(inherited)).unwrap()
+    Controller::new(store, Secret { k0: 1, k1: 2 }, Settings::of(&Node::default()), Some(inherited)).unwrap()
 }
 
 fn apply(json: &str) -> Request {
@@ -42,8 +42,8 @@ fn set_state(address: &str, state: Health) -> Request {
     Request::SetState { group: "web".into(), target: address.to_owned(), state }
 }
 
-fn records(store: &MemoryStore) -> Records {
-    store.get().unwrap()
+fn records(controller: &Controller<MemoryStore>) -> Records {
+    controller.store.get().unwrap()
 }
 
 fn ask(controller: &mut Controller<MemoryStore>, maps: &mut FakeMaps, request: &Request) -> Result<Applied, String> {
@@ -63,15 +63,15 @@ fn change(
 }
 
 /// A controller that serves [`FILE`].
-fn serving() -> (MemoryStore, FakeMaps, Controller<MemoryStore>) {
-    let (store, mut maps) = (MemoryStore::default(), FakeMaps::default());
-    let mut controller = controller(&store, &maps);
+fn serving() -> (FakeMaps, Controller<MemoryStore>) {
+    let mut maps = FakeMaps::default();
+    let mut controller = controller(MemoryStore::default(), &maps);
     ask(&mut controller, &mut maps, &apply(FILE)).unwrap();
     for address in controller.addresses.take_unclaimed(Instant::now(), false) {
         controller.addresses.claimed(address, Ok(Claim::Ours), Instant::now());
     }
     controller.reconcile(&mut maps).unwrap();
-    (store, maps, controller)
+    (maps, controller)
 }
 
 fn state_of(maps: &FakeMaps, address: &str) -> u8 {
@@ -83,8 +83,8 @@ fn state_of(maps: &FakeMaps, address: &str) -> u8 {
 
 #[test]
 fn an_address_is_served_when_it_is_claimed_and_not_before() {
-    let (store, mut maps) = (MemoryStore::default(), FakeMaps::default());
-    let mut controller = controller(&store, &maps);
+    let mut maps = FakeMaps::default();
+    let mut controller = controller(MemoryStore::default(), &maps);
     let applied = ask(&mut controller, &mut maps, &apply(FILE)).unwrap();
     assert_eq!(applied.revision, 1);
     assert!(applied.changes.iter().any(|change| change.contains("listener web TCP:80")), "{applied:?}");
@@ -98,48 +98,48 @@ fn an_address_is_served_when_it_is_claimed_and_not_before() {
 
 #[test]
 fn applying_twice_writes_nothing_and_stores_nothing() {
-    let (store, mut maps, mut controller) = serving();
-    let (writes, revision) = (maps.writes, records(&store).revision);
+    let (mut maps, mut controller) = serving();
+    let (writes, revision) = (maps.writes, records(&controller).revision);
     let applied = ask(&mut controller, &mut maps, &apply(FILE)).unwrap();
     assert_eq!(applied.changes, [] as [&str; 0]);
-    assert_eq!((maps.writes, records(&store).revision), (writes, revision));
+    assert_eq!((maps.writes, records(&controller).revision), (writes, revision));
 }
 
 #[test]
 fn a_bad_file_changes_nothing() {
-    let (store, mut maps, mut controller) = serving();
-    let before = (maps.actual.clone(), records(&store));
+    let (mut maps, mut controller) = serving();
+    let before = (maps.actual.clone(), records(&controller));
     let refusal =
         ask(&mut controller, &mut maps, &apply(&FILE.replace("\"port\":80,", "\"port\":70000,"))).unwrap_err();
     assert!(refusal.starts_with("lb.json:3:"), "{refusal}");
-    assert_eq!((maps.actual, records(&store)), before);
+    assert_eq!((maps.actual, records(&controller)), before);
 }
 
 #[test]
 fn what_does_not_fit_is_not_stored() {
-    let (store, mut maps, mut controller) = serving();
+    let (mut maps, mut controller) = serving();
     let targets: Vec<String> =
         (0..17_000).map(|i| format!(r#"{{"id":"10.1.{}.{}","port":8080}}"#, i / 250, 1 + i % 250)).collect();
     let json = FILE.replace(r#"{"id":"10.0.1.11","port":8080}"#, &targets.join(","));
-    let before = (maps.actual.clone(), records(&store));
+    let before = (maps.actual.clone(), records(&controller));
     let refusal = ask(&mut controller, &mut maps, &apply(&json)).unwrap_err();
     assert!(refusal.contains("targets"), "{refusal}");
-    assert_eq!((maps.actual, records(&store)), before);
+    assert_eq!((maps.actual, records(&controller)), before);
 }
 
 #[test]
 fn a_dry_run_only_tells() {
-    let (store, mut maps) = (MemoryStore::default(), FakeMaps::default());
-    let mut controller = controller(&store, &maps);
+    let mut maps = FakeMaps::default();
+    let mut controller = controller(MemoryStore::default(), &maps);
     let (new, _) = controller.after(&apply(FILE)).unwrap();
     let applied = controller.change(Some(&mut maps), new, true).unwrap();
     assert!(applied.dry_run && !applied.changes.is_empty());
-    assert_eq!((records(&store).revision, maps.writes), (0, 0));
+    assert_eq!((records(&controller).revision, maps.writes), (0, 0));
 }
 
 #[test]
 fn targets_come_and_go() {
-    let (_, mut maps, mut controller) = serving();
+    let (mut maps, mut controller) = serving();
     change(&mut controller, &mut maps, register, "10.0.1.13:8080").unwrap();
     assert_eq!(state_of(&maps, "10.0.1.13:8080"), state::SERVING);
     let twice = change(&mut controller, &mut maps, register, "10.0.1.13:8080").unwrap();
@@ -155,7 +155,7 @@ fn targets_come_and_go() {
 
 #[test]
 fn overrides_are_stored_and_taken_back() {
-    let (store, mut maps, mut controller) = serving();
+    let (mut maps, mut controller) = serving();
     let set = |state| set_state("10.0.1.11:8080", state);
     let applied = ask(&mut controller, &mut maps, &set(Health::Unhealthy)).unwrap();
     assert_eq!(applied.changes, ["~ target web 10.0.1.11:8080: state auto -> unhealthy"]);
@@ -169,7 +169,7 @@ fn overrides_are_stored_and_taken_back() {
 
 #[test]
 fn an_override_needs_a_target_and_goes_with_it() {
-    let (store, mut maps, mut controller) = serving();
+    let (mut maps, mut controller) = serving();
     let set = |address| set_state(address, Health::Unhealthy);
     let refusal = ask(&mut controller, &mut maps, &set("10.9.9.9:1")).unwrap_err();
     assert!(refusal.contains("10.9.9.9:1"), "{refusal}");
@@ -180,31 +180,30 @@ fn an_override_needs_a_target_and_goes_with_it() {
 
 #[test]
 fn a_new_controller_takes_over_without_a_write() {
-    let (store, mut maps, old) = serving();
-    drop(old);
+    let (mut maps, old) = serving();
     let writes = maps.writes;
-    let mut new = controller(&store, &maps);
+    let mut new = controller(old.store, &maps);
     assert_eq!(new.reconcile(&mut maps).unwrap(), 0);
     assert_eq!(maps.writes, writes);
 }
 
 #[test]
 fn one_whose_store_is_lost_takes_over_with_the_file() {
-    let (_, mut maps, old) = serving();
+    let (mut maps, old) = serving();
     drop(old);
     let writes = maps.writes;
-    let mut new = controller(&MemoryStore::default(), &maps);
+    let mut new = controller(MemoryStore::default(), &maps);
     ask(&mut new, &mut maps, &apply(FILE)).unwrap();
     assert_eq!((maps.writes, new.addresses.withheld().len()), (writes, 0));
 }
 
 #[test]
 fn maps_that_fail_after_the_store_are_mended_later() {
-    let (store, mut maps, mut controller) = serving();
+    let (mut maps, mut controller) = serving();
     maps.dies_after = Some(0);
     let error = change(&mut controller, &mut maps, register, "10.0.1.13:8080").unwrap_err();
     assert!(error.contains("stored as revision 2"), "{error}");
-    assert_eq!(records(&store).revision, 2);
+    assert_eq!(records(&controller).revision, 2);
     maps.dies_after = None;
     assert!(controller.reconcile(&mut maps).unwrap() > 0);
     assert_eq!(state_of(&maps, "10.0.1.13:8080"), state::SERVING);
@@ -212,7 +211,7 @@ fn maps_that_fail_after_the_store_are_mended_later() {
 
 #[test]
 fn a_lost_next_hop_is_told_and_kept_in_the_maps() {
-    let (_, mut maps, mut controller) = serving();
+    let (mut maps, mut controller) = serving();
     let address: IpAddr = "10.0.1.11".parse().unwrap();
     let hop = Hop { ifindex: 3, dst_mac: [2; 6], src_mac: [4; 6] };
     controller.resolved([(address, Resolution::Hop(hop))].into());

@@ -3,19 +3,13 @@
 //! Nothing outside this room knows which engine keeps them.
 
 mod error;
-mod file;
-pub mod legacy;
 mod memory;
 mod reader;
 mod schema;
 mod sqlite;
 
 #[cfg(test)]
-mod kill;
-#[cfg(test)]
 mod sqlite_tests;
-#[cfg(test)]
-mod tests;
 
 use std::{collections::BTreeMap, fmt, str::FromStr};
 
@@ -23,7 +17,6 @@ use nlb_common::hash::Secret;
 use serde::{Deserialize, Serialize};
 
 pub use error::StoreError;
-pub use file::FileStore;
 pub use memory::MemoryStore;
 pub use reader::Reader;
 pub use sqlite::SqliteStore;
