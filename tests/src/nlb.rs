@@ -178,7 +178,8 @@ impl<'a> Nlb<'a> {
             self.options.inventory
         );
         // There may be a secret in it.
-        let mut file = File::options().create(true).write(true).truncate(true).mode(0o600).open(self.path("node.toml"))?;
+        let mut file =
+            File::options().create(true).write(true).truncate(true).mode(0o600).open(self.path("node.toml"))?;
         Ok(file.write_all(text.as_bytes())?)
     }
 

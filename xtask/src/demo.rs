@@ -20,7 +20,9 @@ pub fn run(args: &Args) -> Result<()> {
     setup::ensure()?;
     build::cargo_build(false, &["--package", "nlb-user", "--package", "nlb-tests"])?;
     // With the `aws` client in it, the demo makes its resources as the guide's tutorial does; without, as a file.
-    if !args.clean && let Err(error) = venv::ensure() {
+    if !args.clean
+        && let Err(error) = venv::ensure()
+    {
         eprintln!("no aws client, so resources come from a file: {error:#}");
     }
     let mut demo = sh::as_root(build::binary(false, "demo")?);

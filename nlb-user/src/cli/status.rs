@@ -250,10 +250,7 @@ fn target_report(group: &str, target: &Target, desired: Option<&Desired>) -> Tar
     TargetReport {
         target: address,
         state: state_name(target.state),
-        overridden: overrides
-            .filter(|it| it.group == group && it.target == address)
-            .map(|it| it.state)
-            .next(),
+        overridden: overrides.filter(|it| it.group == group && it.target == address).map(|it| it.state).next(),
         interface: resolved.then(|| interface_name(target.hop.ifindex)),
         mac: resolved.then(|| mac(target.hop.dst_mac)),
         reason: unresolved.filter(|it| it.address == address.ip()).map(|it| it.reason.clone()).next(),

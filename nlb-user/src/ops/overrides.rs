@@ -41,8 +41,7 @@ pub fn set(state: &mut State, input: SetInput, _: &Context<'_>) -> Result<SetOut
         return Err(Fault::new(Code::TargetGroupNotFound, message));
     };
     let Some(key) = registered(group, &input.target) else {
-        let message =
-            format!("{} is no target of group {}; `nlb target list` shows them", input.target, group.name);
+        let message = format!("{} is no target of group {}; `nlb target list` shows them", input.target, group.name);
         return Err(Fault::new(Code::InvalidTarget, message));
     };
     let word = input.state.map(|text| text.parse::<Override>()).transpose();

@@ -16,9 +16,9 @@ use super::jobs::Outcome;
 use crate::{
     cli::failure,
     control::Failed,
-    serving::Config,
     net::{Claim, Interface, MacText},
     ops::Observed,
+    serving::Config,
 };
 
 /// How long after a failure an address is tried again.

@@ -107,7 +107,12 @@ impl<S: Store> Controller<S> {
     ///
     /// # Errors
     /// If the store cannot be read.
-    pub fn new(store: S, secret: Secret, settings: Settings, addresses: Option<Addresses>) -> Result<Self, ChangeError> {
+    pub fn new(
+        store: S,
+        secret: Secret,
+        settings: Settings,
+        addresses: Option<Addresses>,
+    ) -> Result<Self, ChangeError> {
         let mut controller = Self {
             store,
             secret,

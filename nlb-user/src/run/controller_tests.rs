@@ -5,7 +5,12 @@ use std::{net::SocketAddr, time::Duration};
 use nlb_common::layout::{Endpoint, state};
 
 use super::*;
-use crate::{model::Arn, net::Claim, reconcile::fake::FakeMaps, store::{MemoryStore, Records}};
+use crate::{
+    model::Arn,
+    net::Claim,
+    reconcile::fake::FakeMaps,
+    store::{MemoryStore, Records},
+};
 
 const FILE: &str = r#"{
     "load_balancers":[{"name":"web","addresses":["198.18.0.10"],

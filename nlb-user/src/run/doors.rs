@@ -9,8 +9,7 @@ use tokio::sync::{mpsc, watch};
 
 use super::{Options, backend::Backend, view::View};
 use crate::{
-    api,
-    audit,
+    api, audit,
     control::server::{Call, Server},
     node::Node,
 };

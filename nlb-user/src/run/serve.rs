@@ -102,16 +102,7 @@ impl<S: Store> Loop<S> {
     /// A loop that is about to begin; without a plane, nothing is forwarded.
     pub fn new(controller: Controller<S>, plane: Option<Plane>, files: Files, on_reload: OnReload) -> Self {
         let view = watch::Sender::new(Arc::new(controller.view()));
-        Self {
-            controller,
-            plane,
-            files,
-            on_reload,
-            view,
-            started: Instant::now(),
-            waiting: Vec::new(),
-            trouble: None,
-        }
+        Self { controller, plane, files, on_reload, view, started: Instant::now(), waiting: Vec::new(), trouble: None }
     }
 
     /// What those who only look are shown, always up to date.
@@ -425,7 +416,9 @@ fn not_done(request: &Request, error: ChangeError) -> Answer {
         return refused(&failure::text(&error));
     }
     let code = match &error {
-        ChangeError::Fault(fault) => return Answer::Fault { code: fault.code.to_string(), message: fault.message.clone() },
+        ChangeError::Fault(fault) => {
+            return Answer::Fault { code: fault.code.to_string(), message: fault.message.clone() };
+        }
         ChangeError::Refused(_) => Code::ValidationError,
         ChangeError::Plan(_) => Code::InvalidConfigurationRequest,
         // Whoever can do nothing about it is asked to come again.

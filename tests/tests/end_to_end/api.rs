@@ -18,7 +18,7 @@ use nlb_tests::{
 };
 use serde_json::Value;
 
-use crate::setup::{all_answer, udp_servers, PORT};
+use crate::setup::{PORT, all_answer, udp_servers};
 
 /// The port of the tutorials.
 const HTTP: u16 = 80;
@@ -86,7 +86,9 @@ fn the_tutorial_of_an_ipv4_load_balancer() {
     let aws = aws(&network);
     let create = ["create-load-balancer", "--name", "my-load-balancer", "--type", "network", "--subnets", SUBNET];
     let balancer = aws.create(&create, "LoadBalancers", "LoadBalancerArn").unwrap();
-    assert!(balancer.starts_with("arn:aws:elasticloadbalancing:us-east-2:123456789012:loadbalancer/net/my-load-balancer/"));
+    assert!(
+        balancer.starts_with("arn:aws:elasticloadbalancing:us-east-2:123456789012:loadbalancer/net/my-load-balancer/")
+    );
     let group = forward(&aws, &balancer, &["--name", "my-targets"], &instances(&network));
     let health = aws.elbv2(&["describe-target-health", "--target-group-arn", &group]).unwrap();
     assert_eq!(health["TargetHealthDescriptions"].as_array().unwrap().len(), network.targets.len());

@@ -20,7 +20,8 @@ pub fn create(aws: &Aws<'_>, network: &Topology) -> Result<usize> {
     let balancers = each(&BALANCERS, |it| Ok((it.name, balancer(aws, it)?)))?;
     let groups = each(&GROUPS, |it| Ok((it.name, group(aws, network, it)?)))?;
     let (balancers, groups): (Arns, Arns) = (balancers.into_iter().collect(), groups.into_iter().collect());
-    let listeners: Vec<_> = BALANCERS.iter().flat_map(|it| it.listeners.iter().map(|listener| (it.name, listener))).collect();
+    let listeners: Vec<_> =
+        BALANCERS.iter().flat_map(|it| it.listeners.iter().map(|listener| (it.name, listener))).collect();
     each(&listeners, |(balancer, (protocol, port, group))| {
         let (balancer, group) = (balancers.get(balancer), groups.get(group));
         let action = format!("Type=forward,TargetGroupArn={}", group.context("no such group")?);

@@ -84,7 +84,9 @@ fn begin(nlb: &mut Nlb<'_>, scene: &Scene) -> Result<()> {
     match Aws::find(&scene.network.balancer.ns) {
         Some(aws) => {
             let calls = resources::create(&aws, &scene.network)?;
-            say!("  aws elbv2 ... --endpoint-url http://{API}   {balancers} load balancers, {groups} target groups: {calls} calls\n");
+            say!(
+                "  aws elbv2 ... --endpoint-url http://{API}   {balancers} load balancers, {groups} target groups: {calls} calls\n"
+            );
         }
         None => {
             nlb.apply(&scene.config())?;
