@@ -16,8 +16,8 @@ use super::jobs::Outcome;
 use crate::{
     cli::failure,
     control::Failed,
-    serving::Config,
     net::{Claim, Interface, MacText},
+    serving::Config,
 };
 
 /// How long after a failure an address is tried again.

@@ -15,10 +15,13 @@ use super::addresses::Addresses;
 use crate::{
     cli::failure,
     control::{Applied, Desired, DesiredLoadBalancer, GroupTarget, Health, Overridden, Request, Unresolved},
-    serving::{Config, Limits, TargetId, changes},
     net::Resolution,
     reconcile::{self, Inputs, Maps, MapsError, PlanError, Step},
-    store::{Override, StoreError, legacy::{Store, Stored}},
+    serving::{Config, Limits, TargetId, changes},
+    store::{
+        Override, StoreError,
+        legacy::{Store, Stored},
+    },
 };
 
 /// Why a change was not made, or not wholly.

@@ -9,7 +9,11 @@ use std::{
 use nlb_common::layout::{Endpoint, state};
 
 use super::*;
-use crate::{net::Claim, reconcile::fake::FakeMaps, store::legacy::{Store, Stored, Versioned}};
+use crate::{
+    net::Claim,
+    reconcile::fake::FakeMaps,
+    store::legacy::{Store, Stored, Versioned},
+};
 
 /// A store in memory, and a look into it.
 #[derive(Clone, Default)]

@@ -26,9 +26,9 @@ use crate::{
     cli::{failure, output::print},
     control::Request,
     dataplane::{Dataplane, Inspect, Pins, XdpMode},
-    serving::{Config, Limits, read_text},
     net::{Interface, Net, privileges},
     node::Node,
+    serving::{Config, Limits, read_text},
 };
 
 /// What the controller is started with.

@@ -20,10 +20,10 @@ use crate::{
     cli::{failure, inspect::interface_name, output::grouped},
     control::{Request, server::Server},
     dataplane::{self, AttachedLink, Dataplane, FlowTables, Origin, Pins, Removed, XdpMode, memory_bytes, ports},
-    serving::Limits,
     net::{Interface, Net, Severity, preflight, privileges},
     node::Node,
     reconcile::Maps as _,
+    serving::Limits,
     store::{FileStore, legacy::Store as _},
 };
 

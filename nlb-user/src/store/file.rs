@@ -14,7 +14,10 @@ use nlb_common::hash::Secret;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::{Override, StoreError, legacy::{Store, Stored, Versioned}};
+use super::{
+    Override, StoreError,
+    legacy::{Store, Stored, Versioned},
+};
 use crate::serving::{Config, Limits, TargetId};
 
 /// The format of `desired.json`. Raise it when an older version could misread the file.

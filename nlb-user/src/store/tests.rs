@@ -2,7 +2,10 @@
 
 use std::{fs, os::unix::fs::PermissionsExt as _, path::Path};
 
-use super::{*, legacy::{Store as _, Stored, Versioned}};
+use super::{
+    legacy::{Store as _, Stored, Versioned},
+    *,
+};
 use crate::serving::{Config, Limits, TargetId};
 
 /// A value that can be told from others by its number, and is large enough to be written in several pieces.
