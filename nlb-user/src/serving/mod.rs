@@ -11,6 +11,7 @@ mod attributes;
 mod config;
 mod diff;
 mod edit;
+mod lower;
 mod parse;
 mod parse_group;
 mod rules;
@@ -26,4 +27,5 @@ pub use config::{
 };
 pub use diff::{Change, ChangeKind, changes};
 pub use edit::EditError;
+pub use lower::{Served, lower, own_addresses};
 pub use crate::manifest::{Invalid, MAX_BYTES, Problem, ReadError, read_text};
