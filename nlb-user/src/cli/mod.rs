@@ -116,7 +116,7 @@ impl Cli {
         }
         let node = Node::load(self.config.as_deref())?;
         match self.command {
-            Command::Run(args) => run::execute(args, node, self.log.as_deref()),
+            Command::Run(args) => run::execute(args, node, self.config, self.log.as_deref()),
             Command::Status => status::execute(&node, &output),
             Command::Apply(args) => apply::execute(args, &node, &output),
             Command::LoadBalancer(command) => call::with(&node, |api| load_balancer::execute(command, api, &output)),
@@ -188,6 +188,8 @@ mod tests {
             "nlb run --iface eth0,eth1 --config node.toml --state /tmp/s --apply lb.json --xdp-mode generic",
             "nlb run --iface eth0 --fresh --detach-on-exit --log debug",
             "nlb run --detach",
+            "nlb run --no-dataplane --api 127.0.0.1:9800 --config node.toml --state /tmp/s",
+            "nlb run --api 127.0.0.1:9800 --api [::1]:9800",
             "nlb status --output json",
             "nlb apply -f lb.json --dry-run",
             "nlb target register web 10.0.1.11:8080",
@@ -234,7 +236,8 @@ mod tests {
         for line in [
             "nlb",
             "nlb frobnicate",
-            "nlb run",
+            "nlb run --no-dataplane --iface eth0",
+            "nlb run --api localhost",
             "nlb run --iface eth0 --xdp-mode fast",
             "nlb apply",
             "nlb target register web 10.0.1.11",

@@ -47,47 +47,38 @@ impl From<Override> for Health {
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(tag = "do", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Request {
-    /// Run an operation of the API, or one of those that only commands have.
-    Call {
-        /// Its name: `CreateLoadBalancer`.
-        operation: String,
-        /// Its input, in the members of the API.
-        input: Value,
-    },
     /// Make a file the desired state.
     Apply {
         /// The file's text.
-        json: String,
-        /// Its name, for messages.
+        text: String,
+        /// Its name, for messages and for its format.
         file: String,
         /// Only say what would change.
         dry_run: bool,
     },
-    /// Put a target into a group.
-    Register(GroupTarget),
-    /// Take a target out of a group.
-    Deregister(GroupTarget),
+    /// Run an operation of the API, or one of our own.
+    Call {
+        /// Its name, as in `CreateLoadBalancer`.
+        operation: String,
+        /// Its input.
+        #[serde(default)]
+        input: Value,
+    },
     /// Override what is known of a target's health.
     SetState {
-        /// Which target.
-        #[serde(flatten)]
-        target: GroupTarget,
+        /// The target group's name.
+        group: String,
+        /// The target, as it is registered: its id, with `:PORT` unless that is the group's.
+        target: String,
         /// The override.
         state: Health,
     },
+    /// Give the desired state in the form of a file.
+    Export,
     /// Tell what is desired and what is wrong.
     Status,
     /// Read the file given with `--apply` again.
     Reload,
-}
-
-/// A target of a group, by address and port.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct GroupTarget {
-    /// The target group's name.
-    pub group: String,
-    /// The target.
-    pub target: SocketAddr,
 }
 
 /// What the controller answers.
@@ -96,22 +87,24 @@ pub struct GroupTarget {
 pub enum Answer {
     /// The change was made, or would be.
     Applied(Applied),
-    /// What is desired and what is wrong.
-    Status(Box<Desired>),
     /// The operation was run.
     Done {
-        /// Its output, in the members of the API.
+        /// Its output; `null` if it has none.
         output: Value,
-        /// What is legal but hardly meant.
+        /// What is accepted and yet hardly meant.
         warnings: Vec<String>,
     },
-    /// The operation was refused; nothing was changed.
+    /// The operation was refused: nothing was changed.
     Fault {
-        /// For programs: a code of the API.
+        /// The API's error code.
         code: String,
-        /// For people.
+        /// What was found and what is allowed.
         message: String,
     },
+    /// The desired state in the form of a file.
+    Exported(Exported),
+    /// What is desired and what is wrong.
+    Status(Box<Desired>),
     /// Nothing was changed; one line a reason.
     Refused(Vec<String>),
 }
@@ -131,6 +124,15 @@ pub struct Applied {
     pub failed: Vec<Failed>,
 }
 
+/// The desired state in the form of a file.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Exported {
+    /// Revision of the stored state.
+    pub revision: u64,
+    /// The file, as a JSON value.
+    pub manifest: Value,
+}
+
 /// An address that is not served, though desired.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Failed {
@@ -145,9 +147,10 @@ pub struct Failed {
 /// An operator's override of a target's state.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Overridden {
-    /// Which target.
-    #[serde(flatten)]
-    pub target: GroupTarget,
+    /// The target group's name.
+    pub group: String,
+    /// The target.
+    pub target: SocketAddr,
     /// What it is held to be.
     pub state: Health,
 }
@@ -166,8 +169,12 @@ pub struct Unresolved {
 pub struct DesiredLoadBalancer {
     /// Its name.
     pub name: String,
-    /// Its addresses.
+    /// Its addresses on this node.
     pub addresses: Vec<IpAddr>,
+    /// `provisioning`, `active` or `failed`.
+    pub state: String,
+    /// Why it is failed.
+    pub reason: Option<String>,
 }
 
 /// What the controller knows beyond what is in the maps.
@@ -198,50 +205,30 @@ pub struct Desired {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
 
     /// Scripts speak this protocol too: what is on the wire does not change by accident.
     #[test]
     fn requests_on_the_wire() {
-        let target = GroupTarget { group: "web".into(), target: "[2001:db8::1]:80".parse().unwrap() };
         let cases = [
             (
-                Request::Call { operation: "DescribeTags".into(), input: json!({"ResourceArns": ["a"]}) },
-                r#"{"do":"call","operation":"DescribeTags","input":{"ResourceArns":["a"]}}"#,
+                Request::Apply { text: "{}".into(), file: "lb.json".into(), dry_run: true },
+                r#"{"do":"apply","text":"{}","file":"lb.json","dry_run":true}"#,
             ),
             (
-                Request::Apply { json: "{}".into(), file: "lb.json".into(), dry_run: true },
-                r#"{"do":"apply","json":"{}","file":"lb.json","dry_run":true}"#,
+                Request::Call { operation: "DescribeTags".into(), input: serde_json::json!({"ResourceArns": []}) },
+                r#"{"do":"call","operation":"DescribeTags","input":{"ResourceArns":[]}}"#,
             ),
-            (Request::Register(target.clone()), r#"{"do":"register","group":"web","target":"[2001:db8::1]:80"}"#),
             (
-                Request::SetState { target: target.clone(), state: Health::Auto },
+                Request::SetState { group: "web".into(), target: "[2001:db8::1]:80".into(), state: Health::Auto },
                 r#"{"do":"set_state","group":"web","target":"[2001:db8::1]:80","state":"auto"}"#,
             ),
+            (Request::Export, r#"{"do":"export"}"#),
             (Request::Status, r#"{"do":"status"}"#),
             (Request::Reload, r#"{"do":"reload"}"#),
         ];
         for (request, text) in cases {
             assert_eq!(serde_json::to_string(&request).unwrap(), text);
             assert_eq!(serde_json::from_str::<Request>(text).unwrap(), request);
-        }
-    }
-    #[test]
-    fn answers_on_the_wire() {
-        let cases = [
-            (
-                Answer::Done { output: json!({"TargetGroups": []}), warnings: vec!["none is in use".into()] },
-                r#"{"done":{"output":{"TargetGroups":[]},"warnings":["none is in use"]}}"#,
-            ),
-            (
-                Answer::Fault { code: "ValidationError".into(), message: "no".into() },
-                r#"{"fault":{"code":"ValidationError","message":"no"}}"#,
-            ),
-            (Answer::Refused(vec!["no".into()]), r#"{"refused":["no"]}"#),
-        ];
-        for (answer, text) in cases {
-            assert_eq!(serde_json::to_string(&answer).unwrap(), text);
-            assert_eq!(serde_json::from_str::<Answer>(text).unwrap(), answer);
         }
     }
 }

@@ -18,7 +18,7 @@ use super::{Answer, Request};
 /// The longest request. A file with all the targets that fit in the maps has about 3 MB.
 const MAX_REQUEST: u64 = 64 << 20;
 /// Requests that wait for the controller's loop.
-const QUEUE: usize = 64;
+pub const QUEUE: usize = 64;
 
 /// A request and where its answer goes. An answer to a command that has gone away is dropped.
 pub struct Call {
@@ -26,6 +26,8 @@ pub struct Call {
     pub request: Request,
     /// Where the answer goes.
     pub answer: oneshot::Sender<Answer>,
+    /// Whether the answer may wait for addresses and next hops.
+    pub patient: bool,
 }
 
 /// Why there is no socket.
@@ -43,15 +45,15 @@ pub struct Server {
 }
 
 impl Server {
-    /// Opens the socket at `path` for root alone, in place of one that a dead controller left there.
+    /// Opens the socket at `path` for its owner alone, in place of one that a dead controller left there. What is asked
+    /// goes to `calls`.
     ///
     /// # Errors
     /// If another node's controller listens there, or the directory or the socket cannot be created.
-    pub fn open(path: &Path) -> Result<(Self, mpsc::Receiver<Call>), ServerError> {
+    pub fn open(path: &Path, calls: mpsc::Sender<Call>) -> Result<Self, ServerError> {
         let listener = bind(path).map_err(|source| ServerError { path: path.to_owned(), source })?;
-        let (sender, receiver) = mpsc::channel(QUEUE);
-        let task = tokio::spawn(accept(listener, sender));
-        Ok((Self { path: path.to_owned(), task }, receiver))
+        let task = tokio::spawn(accept(listener, calls));
+        Ok(Self { path: path.to_owned(), task })
     }
 }
 
@@ -121,7 +123,7 @@ async fn serve(stream: UnixStream, calls: mpsc::Sender<Call>) -> io::Result<()> 
 async fn call(request: Request, calls: &mpsc::Sender<Call>) -> Answer {
     let (sender, receiver) = oneshot::channel();
     let stopping = || Answer::Refused(vec!["the controller is stopping; try again when it is back".to_owned()]);
-    match calls.send(Call { request, answer: sender }).await {
+    match calls.send(Call { request, answer: sender, patient: true }).await {
         Ok(()) => receiver.await.unwrap_or_else(|_| stopping()),
         Err(_) => stopping(),
     }
@@ -136,7 +138,8 @@ mod tests {
     async fn a_request_reaches_the_loop_and_its_answer_the_command() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("run/nlb.sock");
-        let (server, mut calls) = Server::open(&path).unwrap();
+        let (sender, mut calls) = mpsc::channel(QUEUE);
+        let server = Server::open(&path, sender).unwrap();
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         let asked = tokio::task::spawn_blocking({
             let path = path.clone();
@@ -147,7 +150,7 @@ mod tests {
         let answer = Answer::Applied(Applied { revision: 7, ..Applied::default() });
         call.answer.send(answer.clone()).unwrap();
         assert_eq!(asked.await.unwrap().unwrap(), answer);
-        let error = Server::open(&path).err().unwrap().to_string();
+        let error = Server::open(&path, mpsc::channel(1).0).err().unwrap().to_string();
         assert!(error.contains("another node's controller listens there"), "{error}");
         drop(server);
         assert!(!path.exists());
@@ -158,7 +161,8 @@ mod tests {
         use std::io::{BufRead as _, Write as _};
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("nlb.sock");
-        let (_server, mut calls) = Server::open(&path).unwrap();
+        let (sender, mut calls) = mpsc::channel(QUEUE);
+        let _server = Server::open(&path, sender).unwrap();
         let talk = tokio::task::spawn_blocking(move || {
             let mut stream = std::os::unix::net::UnixStream::connect(&path).unwrap();
             stream.write_all(b"nonsense\n{\"do\":\"reload\"}\n").unwrap();

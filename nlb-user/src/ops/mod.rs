@@ -2,10 +2,19 @@
 //! the next state.
 //!
 //! Pure: nothing here knows a socket, a file or a map. The HTTP server, the command line and tests run the same
-//! functions through [`run`]. One file a noun; `params` reads inputs, `checks` has what several nouns check.
+//! functions through [`run`]. One file a noun; `params` reads inputs, and what several nouns share is in `checks`,
+//! `names`, `find`, `paging`, `attributes` and `tags`. `testing` is a world for their tests.
 
+mod attributes;
 mod checks;
+mod find;
+mod names;
+mod overrides;
+mod paging;
 mod params;
+pub mod tags;
+#[cfg(test)]
+mod testing;
 
 use jiff::Timestamp;
 use serde::{Serialize, de::DeserializeOwned};
@@ -48,9 +57,18 @@ pub struct Done {
     pub next: Option<State>,
 }
 
+/// What an operation answers that has nothing to tell.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize)]
+pub struct Void {}
+
 /// Whether the operation of this name only looks.
 pub fn only_looks(operation: &str) -> bool {
-    operation.starts_with("Describe")
+    operation.starts_with("Describe") || operation.starts_with("List")
+}
+
+/// A time as the API writes it.
+pub fn time(time: Timestamp) -> String {
+    format!("{time:.3}")
 }
 
 /// Runs an operation by its name.
@@ -58,13 +76,44 @@ pub fn only_looks(operation: &str) -> bool {
 /// # Errors
 /// As the operation says; `InvalidAction` if there is none of this name.
 pub fn run(state: &State, operation: &str, input: &Value, context: &Context<'_>) -> Result<Done, Fault> {
-    let _call = Call { state, input, context };
+    let call = Call { state, input, context };
     match operation {
-        _ => Err(Fault::new(
-            Code::InvalidAction,
-            format!("there is no operation {operation} in version 2015-12-01 of the API"),
-        )),
+        // Load balancers.
+        // Zones and addresses of load balancers.
+        // Zonal shifts.
+        // Tags.
+        // Limits.
+        // Target groups.
+        // Targets.
+        "SetTargetState" => call.change(overrides::set),
+        // Listeners.
+        // Certificates and policies.
+        // Inventory.
+        // What is for other kinds of load balancers.
+        _ => Err(unknown(operation)),
     }
+}
+
+/// Whether the operation of this name is one of our own, for commands and not for the API.
+pub fn is_local(operation: &str) -> bool {
+    matches!(
+        operation,
+        "StartZonalShift"
+            | "UpdateZonalShift"
+            | "CancelZonalShift"
+            | "ListZonalShifts"
+            | "CreateInventory"
+            | "ListInventory"
+            | "ModifyInventory"
+            | "DeleteInventory"
+            | "SetTargetState"
+    )
+}
+
+/// That there is no operation of this name.
+pub fn unknown(operation: &str) -> Fault {
+    let message = format!("there is no operation {operation} in version 2015-12-01 of the API");
+    Fault::new(Code::InvalidAction, message)
 }
 
 /// A call: what [`run`] hands to an operation.

@@ -11,11 +11,8 @@ mod attributes;
 mod config;
 mod diff;
 mod edit;
-mod file;
-mod json;
 mod parse;
 mod parse_group;
-mod problem;
 mod rules;
 mod warnings;
 mod write;
@@ -29,5 +26,4 @@ pub use config::{
 };
 pub use diff::{Change, ChangeKind, changes};
 pub use edit::EditError;
-pub use file::{MAX_BYTES, ReadError, read_text};
-pub use problem::{Invalid, Problem};
+pub use crate::manifest::{Invalid, MAX_BYTES, Problem, ReadError, read_text};
