@@ -247,7 +247,8 @@ impl FromStr for Endpoint {
     fn from_str(text: &str) -> Result<Self, String> {
         let endpoint = text.split_once(':').filter(|(protocol, _)| !protocol.is_empty());
         let endpoint = endpoint.and_then(|(protocol, port)| Some((protocol, port.parse().ok()?)));
-        let (protocol, port) = endpoint.ok_or_else(|| format!("found {text:?}, expected PROTOCOL:PORT as in TCP:80"))?;
+        let (protocol, port) =
+            endpoint.ok_or_else(|| format!("found {text:?}, expected PROTOCOL:PORT as in TCP:80"))?;
         Ok(Self { protocol: protocol.to_uppercase(), port })
     }
 }
@@ -328,13 +329,13 @@ pub fn pairs<'a>(pairs: impl Iterator<Item = &'a Value>) -> String {
 }
 
 #[cfg(test)]
-pub mod tests {
+pub(super) mod tests {
     use super::*;
     use serde_json::json;
     use std::cell::RefCell;
 
     /// What a controller answers, in order, and what it is asked: `[operation, input]`.
-    pub fn scripted<T>(answers: Vec<Value>, run: impl FnOnce(Api<'_>) -> Result<T>) -> (Result<T>, Vec<Value>) {
+    pub(in crate::cli) fn scripted<T>(answers: Vec<Value>, run: impl FnOnce(Api<'_>) -> Result<T>) -> (Result<T>, Vec<Value>) {
         let answers = RefCell::new(answers.into_iter());
         let asked = RefCell::new(Vec::new());
         let result = run(Api {
@@ -343,9 +344,10 @@ pub mod tests {
                 asked.borrow_mut().push(json!([operation, input]));
                 let answer = answers.borrow_mut().next().unwrap_or_else(|| panic!("one call too many: {operation}"));
                 Ok(match answer.get("fault") {
-                    Some(code) => {
-                        Answer::Fault { code: code.as_str().unwrap_or_default().into(), message: "no such thing".into() }
-                    }
+                    Some(code) => Answer::Fault {
+                        code: code.as_str().unwrap_or_default().into(),
+                        message: "no such thing".into(),
+                    },
                     None => Answer::Done { output: answer, warnings: vec![] },
                 })
             },
@@ -418,7 +420,10 @@ pub mod tests {
         assert_eq!(short(&format!("{prefix}:loadbalancer/net/web/50dc6c495c0c9188")), "web");
         assert_eq!(short(&format!("{prefix}:listener/net/web/50dc6c495c0c9188/0467ef3c8400ae65")), "web");
         assert_eq!(short(&format!("{prefix}:targetgroup/web-servers/73e2d6bc24d8a067")), "web-servers");
-        assert_eq!(short("arn:aws:acm:us-east-1:123456789012:certificate/1"), "arn:aws:acm:us-east-1:123456789012:certificate/1");
+        assert_eq!(
+            short("arn:aws:acm:us-east-1:123456789012:certificate/1"),
+            "arn:aws:acm:us-east-1:123456789012:certificate/1"
+        );
     }
 
     #[test]

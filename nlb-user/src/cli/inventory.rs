@@ -147,7 +147,8 @@ pub fn show(kind: Kind, id: &str, api: Api<'_>) -> Result<Told> {
     let output = api.call("ListInventory", input)?;
     let one = members(&output, "Inventory").next();
     let name = kind.as_str();
-    let one = one.ok_or_else(|| anyhow::anyhow!("no {name} {id} in the inventory; `nlb inventory list {name}` shows all"))?;
+    let one =
+        one.ok_or_else(|| anyhow::anyhow!("no {name} {id} in the inventory; `nlb inventory list {name}` shows all"))?;
     let mut lines = vec![("kind", said(one, "Kind")), ("id", said(one, "Id")), ("from", said(one, "Source"))];
     let values: Vec<(&str, String)> = values(one).collect();
     lines.extend(values.iter().map(|(key, value)| (*key, value.clone())));
@@ -168,7 +169,8 @@ pub fn delete(kind: Kind, id: &str, api: Api<'_>) -> Result<Told> {
 /// What is known of a thing beside its id, as node.toml would say it.
 fn values(one: &Value) -> impl Iterator<Item = (&str, String)> {
     let known = one["Item"].as_object().into_iter().flatten();
-    let known = known.filter(|(key, value)| !matches!(key.as_str(), "id" | "arn" | "allocation_id") && !value.is_null());
+    let known =
+        known.filter(|(key, value)| !matches!(key.as_str(), "id" | "arn" | "allocation_id") && !value.is_null());
     known.map(|(key, value)| match value {
         Value::Array(list) => (key.as_str(), list.iter().map(Value::to_string).collect::<Vec<_>>().join(",")),
         Value::String(text) => (key.as_str(), text.clone()),
@@ -196,7 +198,10 @@ mod tests {
         assert_eq!(told.unwrap().text, expected);
         assert_eq!(asked, [json!(["ListInventory", {"Kind": "subnet"}])]);
         let (told, _) = scripted(vec![subnet()], |api| show(Kind::Subnet, "subnet-a", api));
-        assert_eq!(told.unwrap().text, "kind  subnet\nid    subnet-a\nfrom  file\ncidr  198.18.0.0/24\nvpc   vpc-1\nzone  a\n");
+        assert_eq!(
+            told.unwrap().text,
+            "kind  subnet\nid    subnet-a\nfrom  file\ncidr  198.18.0.0/24\nvpc   vpc-1\nzone  a\n"
+        );
         let (told, _) = scripted(vec![json!({"Inventory": []})], |api| show(Kind::Subnet, "subnet-b", api).map(|_| ()));
         assert!(told.unwrap_err().to_string().starts_with("no subnet subnet-b in the inventory"));
     }

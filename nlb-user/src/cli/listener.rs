@@ -239,7 +239,7 @@ pub fn list(output: &Value) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::{call::tests::scripted, output::Format};
+    use crate::cli::call::tests::scripted;
 
     const PREFIX: &str = "arn:aws:elasticloadbalancing:us-east-1:123456789012";
 
@@ -259,7 +259,8 @@ mod tests {
             target group     app\nsecurity policy  ELBSecurityPolicy-2016-08\nALPN policy      HTTP2Only\n\
             certificate      arn:c\n";
         assert_eq!(details(&tls()), expected);
-        let expected = "LISTENER     TARGET GROUP  SECURITY POLICY\nweb/TLS:443  app           ELBSecurityPolicy-2016-08\n";
+        let expected =
+            "LISTENER     TARGET GROUP  SECURITY POLICY\nweb/TLS:443  app           ELBSecurityPolicy-2016-08\n";
         assert_eq!(list(&json!({"Listeners": [tls()]})), expected);
     }
 
@@ -278,8 +279,8 @@ mod tests {
             json!({"TargetGroups": [{"TargetGroupArn": "arn:g"}]}),
             json!({"Listeners": [tls()]}),
         ];
-        let (done, asked) = scripted(answers, |api| execute(Command::Create(args), api, &Output::new(Format::Json)));
-        done.unwrap();
+        let (told, asked) = scripted(answers, |api| create(args, api));
+        told.unwrap();
         let expected = json!(["CreateListener", {
             "LoadBalancerArn": "arn:b", "Protocol": "TLS", "Port": 443,
             "DefaultActions": [{"Type": "forward", "TargetGroupArn": "arn:g"}],
@@ -311,7 +312,8 @@ mod tests {
             tls: Tls::default(),
             attributes: vec!["tcp.idle_timeout.seconds=60".parse().unwrap()],
         };
-        let (told, asked) = scripted(vec![json!({"Listeners": []}), json!({"Attributes": []})], |api| modify(args, api));
+        let (told, asked) =
+            scripted(vec![json!({"Listeners": []}), json!({"Attributes": []})], |api| modify(args, api));
         assert_eq!(told.unwrap().output, json!({"Listeners": [], "Attributes": []}));
         let expected = [
             json!(["ModifyListener", {

@@ -185,7 +185,8 @@ fn show(name: &str, api: Api<'_>) -> Result<Told> {
 
 fn details(balancer: &Value) -> String {
     let state = &balancer["State"];
-    let groups: Vec<String> = members(balancer, "SecurityGroups").filter_map(Value::as_str).map(str::to_owned).collect();
+    let groups: Vec<String> =
+        members(balancer, "SecurityGroups").filter_map(Value::as_str).map(str::to_owned).collect();
     let zones = members(balancer, "AvailabilityZones").map(|zone| {
         let (name, subnet) = (said(zone, "ZoneName"), said(zone, "SubnetId"));
         let addresses = addresses(zone).join(" ");
@@ -241,7 +242,7 @@ fn list(output: &Value) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::{call::tests::scripted, output::Format};
+    use crate::cli::call::tests::scripted;
     use serde_json::json;
 
     fn balancer() -> Value {
@@ -293,9 +294,8 @@ mod tests {
             tags: vec!["a=b".parse().unwrap()],
         };
         let answers = vec![json!({"LoadBalancers": [balancer()]}), json!({})];
-        let (done, asked) =
-            scripted(answers, |api| execute(Command::Create(args), api, &Output::new(Format::Json)));
-        done.unwrap();
+        let (told, asked) = scripted(answers, |api| create(args, api));
+        told.unwrap();
         let expected = [
             json!(["CreateLoadBalancer", {
                 "Name": "web", "Type": "network", "SubnetMappings": [{"SubnetId": "subnet-a"}],
@@ -317,7 +317,8 @@ mod tests {
             security_groups: vec![],
             attributes: vec!["a=b".parse().unwrap()],
         };
-        let answers = vec![json!({"LoadBalancers": [balancer()]}), json!({}), json!({"IpAddressType": "dualstack"}), json!({})];
+        let answers =
+            vec![json!({"LoadBalancers": [balancer()]}), json!({}), json!({"IpAddressType": "dualstack"}), json!({})];
         let (told, asked) = scripted(answers, |api| modify(args, api));
         assert_eq!(told.unwrap().output, json!({"IpAddressType": "dualstack"}));
         let operations: Vec<&str> = asked.iter().filter_map(|call| call[0].as_str()).collect();

@@ -117,16 +117,15 @@ fn endpoint(id: &str, port: &str) -> String {
 /// If the controller refuses, is not there, or (to list) if there are no maps.
 pub fn execute(command: Command, node: &Node, output: &Output) -> Result<()> {
     match command {
-        Command::Register(which) => {
-            output.show(&call::with(node, |api| change(which, api, "RegisterTargets", '+'))?)
-        }
+        Command::Register(which) => output.show(&call::with(node, |api| change(which, api, "RegisterTargets", '+'))?),
         Command::Deregister(which) => {
             output.show(&call::with(node, |api| change(which, api, "DeregisterTargets", '-'))?)
         }
         Command::Health { group, targets } => {
             let told = call::with(node, |api| {
                 let input = Input::new().with("TargetGroupArn", api.target_group(&group)?);
-                let output = api.call("DescribeTargetHealth", input.list("Targets", targets.iter().map(Target::input)))?;
+                let output =
+                    api.call("DescribeTargetHealth", input.list("Targets", targets.iter().map(Target::input)))?;
                 let text = health(&output);
                 let text = if text.is_empty() { "no targets\n".to_owned() } else { text };
                 Ok(Told { output, text })

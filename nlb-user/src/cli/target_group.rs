@@ -245,7 +245,7 @@ fn list(output: &Value) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::{call::tests::scripted, output::Format};
+    use crate::cli::call::tests::scripted;
 
     fn group() -> Value {
         json!({
@@ -281,8 +281,8 @@ mod tests {
             attributes: vec![],
         };
         let answers = vec![json!({"TargetGroups": [group()]}), json!({"TargetGroups": [group()]})];
-        let (done, asked) = scripted(answers, |api| execute(Command::Modify(args), api, &Output::new(Format::Json)));
-        done.unwrap();
+        let (told, asked) = scripted(answers, |api| modify(args, api));
+        told.unwrap();
         let expected = json!(["ModifyTargetGroup", {
             "TargetGroupArn": "arn:g", "HealthCheckIntervalSeconds": 10, "Matcher": {"HttpCode": "200,204"},
         }]);

@@ -130,7 +130,8 @@ mod tests {
         let expected = "LOAD BALANCER  AWAY FROM  STATUS  UNTIL                     COMMENT\n\
             web            a          ACTIVE  2026-11-21T14:00:00.000Z  power\n";
         assert_eq!(list(&shifts), expected);
-        let (told, _) = scripted(vec![json!({"ZonalShifts": []})], |api| run(Command::List { load_balancer: None }, api));
+        let (told, _) =
+            scripted(vec![json!({"ZonalShifts": []})], |api| run(Command::List { load_balancer: None }, api));
         assert_eq!(told.unwrap().text, "no zonal shifts\n");
     }
 }
