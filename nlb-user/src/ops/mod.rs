@@ -33,6 +33,8 @@ pub struct Context<'a> {
     pub quotas: &'a Quotas,
     /// What the node sees.
     pub observed: &'a Observed,
+    /// The smallest `tcp.idle_timeout.seconds`: 60, unless a test lowers it.
+    pub min_idle_s: u16,
     /// The time of the call.
     pub now: Timestamp,
 }

@@ -1,6 +1,6 @@
 //! Calls of the API, on their way to the loop or answered from the view.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use jiff::Timestamp;
 use serde_json::Value;
@@ -18,26 +18,37 @@ use crate::{
 #[derive(Clone)]
 pub struct Backend {
     calls: mpsc::Sender<Call>,
-    view: watch::Receiver<Arc<View>>,
+    view: Arc<OnceLock<watch::Receiver<Arc<View>>>>,
 }
 
 impl Backend {
-    /// Sends to the loop that shows this view.
-    pub const fn new(calls: mpsc::Sender<Call>, view: watch::Receiver<Arc<View>>) -> Self {
-        Self { calls, view }
+    /// Sends to the loop; nobody is answered before it is [`Self::ready`].
+    pub fn new(calls: mpsc::Sender<Call>) -> Self {
+        Self { calls, view: Arc::default() }
+    }
+
+    /// The loop runs, and this is what it shows.
+    pub fn ready(&self, view: watch::Receiver<Arc<View>>) {
+        // It becomes ready once.
+        let _ = self.view.set(view);
+    }
+
+    /// The way to the loop.
+    pub fn calls(&self) -> mpsc::Sender<Call> {
+        self.calls.clone()
     }
 
     async fn ask(&self, operation: String, input: Value) -> Answer {
+        let Some(view) = self.view.get() else { return unavailable("the controller is starting") };
         if ops::only_looks(&operation) {
-            let view = Arc::clone(&self.view.borrow());
+            let view = Arc::clone(&view.borrow());
             return look(&view, &operation, &input);
         }
         let (sender, receiver) = oneshot::channel();
         let call = Call { request: Request::Call { operation, input }, answer: sender, patient: false };
-        let stopping = || fault(&Fault::new(Code::ServiceUnavailable, "the controller is stopping; try again soon"));
         match self.calls.send(call).await {
-            Ok(()) => receiver.await.unwrap_or_else(|_| stopping()),
-            Err(_) => stopping(),
+            Ok(()) => receiver.await.unwrap_or_else(|_| unavailable("the controller is stopping")),
+            Err(_) => unavailable("the controller is stopping"),
         }
     }
 }
@@ -63,6 +74,10 @@ pub fn look(view: &View, operation: &str, input: &Value) -> Answer {
         Ok(done) => Answer::Done { output: done.output, warnings: Vec::new() },
         Err(refusal) => fault(&refusal),
     }
+}
+
+fn unavailable(why: &str) -> Answer {
+    fault(&Fault::new(Code::ServiceUnavailable, format!("{why}; try again soon")))
 }
 
 fn fault(fault: &Fault) -> Answer {

@@ -26,7 +26,7 @@ use crate::{
     node::Node,
     ops::{self, Context, Observed},
     reconcile::{self, Inputs, Maps, MapsError, PlanError, Step},
-    serving::{self, Config, Served},
+    serving::{self, Config, Limits, Served},
     store::{Override, Store, StoreError},
 };
 
@@ -73,12 +73,14 @@ pub struct Settings {
     pub inventory: Inventory,
     /// How many of each there may be.
     pub quotas: Quotas,
+    /// The bounds that tests may move.
+    pub limits: Limits,
 }
 
 impl Settings {
     /// Those of a node.
     pub fn of(node: &Node) -> Self {
-        Self { account: node.account(), inventory: node.inventory(), quotas: node.quotas.clone() }
+        Self { account: node.account(), inventory: node.inventory(), quotas: node.quotas.clone(), limits: Limits::from_env() }
     }
 }
 
@@ -191,6 +193,7 @@ impl<S: Store> Controller<S> {
             inventory: Arc::clone(&self.inventory),
             account: self.settings.account.clone(),
             quotas: self.settings.quotas.clone(),
+            min_idle_s: self.settings.limits.min_idle_s,
             observed: self.observed(),
         }
     }

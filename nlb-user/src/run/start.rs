@@ -44,7 +44,7 @@ pub(super) async fn start(options: Options, desired: Option<Request>) -> Result<
     let _lock = pins.lock()?;
     look_ahead(&interfaces)?;
     let store = SqliteStore::open(&node.state_dir)?;
-    let doors = Doors::open(&options)?;
+    let doors = Doors::bind(&options).await?;
     let (dataplane, origin) =
         Dataplane::start(&pins, &dataplane::Options { max_flows: node.max_flows, fresh: options.fresh })?;
     let created = origin == Origin::Created;
@@ -67,7 +67,7 @@ pub(super) async fn start(options: Options, desired: Option<Request>) -> Result<
 /// Serves API and commands, and forwards nothing.
 async fn without_plane(options: &Options, desired: Option<Request>) -> Result<()> {
     let mut store = SqliteStore::open(&options.node.state_dir)?;
-    let doors = Doors::open(options)?;
+    let doors = Doors::bind(options).await?;
     let secret = store.secret(None)?;
     let mut controller = Controller::new(store, secret, Settings::of(&options.node), None)?;
     desire(&mut controller, None, desired.as_ref())?;
@@ -140,7 +140,7 @@ async fn serve(
     let files = Files { node: options.node_file.clone(), desired: options.apply.clone() };
     let mut serving = Loop::new(controller, plane, files, doors.on_reload());
     serving.prepare().await;
-    let (open, calls) = doors.serve(node, serving.view())?;
+    let (open, calls) = doors.open(node, serving.view())?;
     info!("ready: zone {}, commands at {}", node.zone, node.socket.display());
     notify("READY=1");
     serving.run(calls, signals).await;

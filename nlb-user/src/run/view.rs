@@ -22,6 +22,8 @@ pub struct View {
     pub account: Account,
     /// How many of each there may be.
     pub quotas: Quotas,
+    /// The smallest idle timeout.
+    pub min_idle_s: u16,
     /// What the node sees of them.
     pub observed: Observed,
 }
@@ -34,6 +36,7 @@ impl View {
             inventory: &self.inventory,
             quotas: &self.quotas,
             observed: &self.observed,
+            min_idle_s: self.min_idle_s,
             now,
         }
     }
