@@ -335,7 +335,10 @@ pub(super) mod tests {
     use std::cell::RefCell;
 
     /// What a controller answers, in order, and what it is asked: `[operation, input]`.
-    pub(in crate::cli) fn scripted<T>(answers: Vec<Value>, run: impl FnOnce(Api<'_>) -> Result<T>) -> (Result<T>, Vec<Value>) {
+    pub(in crate::cli) fn scripted<T>(
+        answers: Vec<Value>,
+        run: impl FnOnce(Api<'_>) -> Result<T>,
+    ) -> (Result<T>, Vec<Value>) {
         let answers = RefCell::new(answers.into_iter());
         let asked = RefCell::new(Vec::new());
         let result = run(Api {

@@ -14,7 +14,7 @@ use super::{
     status::{self, GroupReport},
 };
 use crate::{
-    control::{GroupTarget, Health, Request},
+    control::{Health, Request},
     node::Node,
 };
 
@@ -37,9 +37,8 @@ pub enum Command {
     SetState {
         /// The target group's name
         group: String,
-        /// The target: ADDR:PORT, IPv6 as [ADDR]:PORT
-        #[arg(value_name = "ADDR:PORT")]
-        target: SocketAddr,
+        /// The target, as it was registered
+        target: Target,
         /// The state to hold it in
         #[arg(value_enum)]
         state: Health,
@@ -133,7 +132,7 @@ pub fn execute(command: Command, node: &Node, output: &Output) -> Result<()> {
             output.show(&told)
         }
         Command::SetState { group, target, state } => {
-            apply::change(node, output, &Request::SetState { target: GroupTarget { group, target }, state })
+            apply::change(node, output, &Request::SetState { group, target: target.text(), state })
         }
         Command::List { group } => {
             let mut groups = status::report(node)?.target_groups;
