@@ -80,7 +80,12 @@ pub struct Settings {
 impl Settings {
     /// Those of a node.
     pub fn of(node: &Node) -> Self {
-        Self { account: node.account(), inventory: node.inventory(), quotas: node.quotas.clone(), limits: Limits::from_env() }
+        Self {
+            account: node.account(),
+            inventory: node.inventory(),
+            quotas: node.quotas.clone(),
+            limits: Limits::from_env(),
+        }
     }
 }
 

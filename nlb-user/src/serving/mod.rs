@@ -21,11 +21,12 @@ mod write;
 #[cfg(test)]
 mod tests;
 
+pub use crate::manifest::{Invalid, MAX_BYTES, Problem, ReadError, read_text};
 pub use config::{
     Config, HealthThreshold, Limits, Listener, LoadBalancer, Protocol, Target, TargetGroup, TargetId, TargetIdError,
     TargetType,
 };
 pub use diff::{Change, ChangeKind, changes};
 pub use edit::EditError;
-pub use lower::{Served, lower, own_addresses};
 pub use crate::manifest::{Invalid, MAX_BYTES, Problem, ReadError, read_text};
+pub use lower::{Served, lower, own_addresses};

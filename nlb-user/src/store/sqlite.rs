@@ -135,9 +135,8 @@ impl Store for SqliteStore {
 
 /// A new secret.
 pub(super) fn random() -> Result<Secret, StoreError> {
-    let failed = |error: getrandom::Error| {
-        io_failed("read", Path::new("/dev/urandom"))(io::Error::other(error.to_string()))
-    };
+    let failed =
+        |error: getrandom::Error| io_failed("read", Path::new("/dev/urandom"))(io::Error::other(error.to_string()));
     let number = || getrandom::u64().map_err(failed);
     Ok(Secret { k0: number()?, k1: number()? })
 }
