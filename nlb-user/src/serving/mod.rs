@@ -21,7 +21,6 @@ mod write;
 #[cfg(test)]
 mod tests;
 
-pub use crate::manifest::{Invalid, MAX_BYTES, Problem, ReadError, read_text};
 pub use config::{
     Config, HealthThreshold, Limits, Listener, LoadBalancer, Protocol, Target, TargetGroup, TargetId, TargetIdError,
     TargetType,
