@@ -4,6 +4,7 @@
 //! read the pinned maps themselves, so that they work with no controller alive.
 
 pub mod apply;
+pub mod audit;
 pub mod counters;
 pub mod explain;
 pub mod failure;
@@ -60,6 +61,9 @@ enum Command {
     Flow(flow::Command),
     /// Count what happened to packets, and why
     Counters(counters::Args),
+    /// List calls of the API: who asked for what, and what came of it
+    #[command(subcommand)]
+    Audit(audit::Command),
     /// Tell which target a connection would get or has, and why
     Explain(explain::Args),
     /// Show the versions of this command and of the map layout it understands
@@ -84,6 +88,7 @@ impl Cli {
             Command::Target(command) => target::execute(command, &node, &output),
             Command::Flow(command) => flow::execute(command, &node, &output),
             Command::Counters(args) => counters::execute(args, &node, &output),
+            Command::Audit(command) => audit::execute(command, &node, &output),
             Command::Explain(args) => explain::execute(args, &node, &output),
             Command::Version => Ok(()),
         }
@@ -156,6 +161,8 @@ mod tests {
             "nlb flow delete --client 10.0.0.1:4000",
             "nlb counters --all",
             "nlb counters --watch",
+            "nlb audit list",
+            "nlb audit list --limit 5 --name CreateListener --errors --since 2h --output json",
             "nlb explain tcp 198.18.1.1:40000 198.18.0.10:80 --seq 7",
             "nlb version",
         ] {
@@ -175,6 +182,8 @@ mod tests {
             "nlb target set-state web 10.0.1.11:8080 sick",
             "nlb flow delete",
             "nlb flow list --client nonsense",
+            "nlb audit list --limit 0",
+            "nlb audit list --since yesterday",
             "nlb explain icmp 198.18.1.1:1 198.18.0.10:80",
             "nlb explain tcp 198.18.1.1:1 [2001:db8::1]:80 --seq 5000000000",
         ] {
