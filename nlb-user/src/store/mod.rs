@@ -13,6 +13,12 @@ mod sqlite;
 #[cfg(test)]
 mod kill;
 #[cfg(test)]
+mod damage_tests;
+#[cfg(test)]
+mod disk_tests;
+#[cfg(test)]
+mod kill_tests;
+#[cfg(test)]
 mod sqlite_tests;
 #[cfg(test)]
 mod tests;
