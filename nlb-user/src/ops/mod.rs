@@ -5,15 +5,25 @@
 //! functions through [`run`]. One file a noun; `params` reads inputs, and what several nouns share is in `checks`,
 //! `names`, `find`, `paging`, `attributes` and `tags`. `testing` is a world for their tests.
 
+mod addresses;
 mod attributes;
 mod checks;
 mod find;
+pub mod limits;
+pub mod load_balancer_attributes;
+mod load_balancer_output;
+mod load_balancer_state;
+pub mod load_balancers;
 mod names;
 mod paging;
 mod params;
+pub mod security_groups;
+mod subnet_mappings;
 pub mod tags;
 #[cfg(test)]
 mod testing;
+pub mod zonal_shift;
+pub mod zones;
 
 use jiff::Timestamp;
 use serde::{Serialize, de::DeserializeOwned};
@@ -93,10 +103,26 @@ pub fn run(state: &State, operation: &str, input: &Value, context: &Context<'_>)
     let call = Call { state, input, context };
     match operation {
         // Load balancers.
+        "CreateLoadBalancer" => call.change(load_balancers::create),
+        "DescribeLoadBalancers" => call.look(load_balancers::describe),
+        "DeleteLoadBalancer" => call.change(load_balancers::delete),
+        "DescribeLoadBalancerAttributes" => call.look(load_balancer_attributes::describe),
+        "ModifyLoadBalancerAttributes" => call.change(load_balancer_attributes::modify),
         // Zones and addresses of load balancers.
+        "SetSubnets" => call.change(zones::set_subnets),
+        "SetIpAddressType" => call.change(zones::set_ip_address_type),
+        "SetSecurityGroups" => call.change(security_groups::set),
         // Zonal shifts.
+        "StartZonalShift" => call.change(zonal_shift::start),
+        "UpdateZonalShift" => call.change(zonal_shift::update),
+        "CancelZonalShift" => call.change(zonal_shift::cancel),
+        "ListZonalShifts" => call.look(zonal_shift::list),
         // Tags.
+        "AddTags" => call.change(tags::add),
+        "RemoveTags" => call.change(tags::remove),
+        "DescribeTags" => call.look(tags::describe),
         // Limits.
+        "DescribeAccountLimits" => call.look(limits::describe),
         // Target groups.
         // Targets.
         // Listeners.
