@@ -93,8 +93,12 @@ pub fn modify(state: &mut State, input: ModifyInput, context: &Context<'_>) -> R
     Ok(Output { attributes: told })
 }
 
-/// `wanted` is what the call names, `set` what would be set after it.
-fn go_together(
+/// Whether attributes go together, and with the load balancer. `wanted` is what the caller names, `set` what would be set
+/// after it.
+///
+/// # Errors
+/// `ValidationError`, `InvalidConfigurationRequest`.
+pub fn go_together(
     table: &[Attribute],
     balancer: &LoadBalancer,
     wanted: &BTreeMap<String, String>,

@@ -239,6 +239,17 @@ pub fn describe(state: &State, input: DescribeInput, context: &Context<'_>) -> R
 pub fn delete(state: &mut State, input: DeleteInput, _: &Context<'_>) -> Result<Void, Fault> {
     let arn = find::arn(&input.load_balancer_arn, ArnKind::LoadBalancer)?;
     let Some(balancer) = state.load_balancers.get(&arn) else { return Ok(Void {}) };
+    check_deletion(balancer)?;
+    state.load_balancers.remove(&arn);
+    state.listeners.retain(|_, listener| listener.load_balancer != arn);
+    Ok(Void {})
+}
+
+/// Whether it can be deleted.
+///
+/// # Errors
+/// `OperationNotPermitted` with deletion protection.
+pub fn check_deletion(balancer: &LoadBalancer) -> Result<(), Fault> {
     let table = load_balancer_attributes::table(balancer);
     if attributes::value(&table, &balancer.attributes, load_balancer_attributes::DELETION_PROTECTION) == "true" {
         return Err(Fault::new(
@@ -250,9 +261,7 @@ pub fn delete(state: &mut State, input: DeleteInput, _: &Context<'_>) -> Result<
             ),
         ));
     }
-    state.load_balancers.remove(&arn);
-    state.listeners.retain(|_, listener| listener.load_balancer != arn);
-    Ok(Void {})
+    Ok(())
 }
 
 #[cfg(test)]

@@ -5,8 +5,8 @@
 //! functions through [`run`]. One file a noun; `params` reads inputs, and what several nouns share is in `checks`,
 //! `names`, `find`, `paging`, `attributes` and `tags`. `testing` is a world for their tests.
 
-mod addresses;
-mod attributes;
+pub(crate) mod addresses;
+pub(crate) mod attributes;
 mod checks;
 mod find;
 pub mod limits;
@@ -14,14 +14,14 @@ pub mod load_balancer_attributes;
 mod load_balancer_output;
 mod load_balancer_state;
 pub mod load_balancers;
-mod names;
+pub(crate) mod names;
 mod paging;
 mod params;
 pub mod security_groups;
-mod subnet_mappings;
+pub(crate) mod subnet_mappings;
 pub mod tags;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 pub mod zonal_shift;
 pub mod zones;
 

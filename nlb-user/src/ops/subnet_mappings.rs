@@ -189,7 +189,10 @@ pub fn ipv6(
 }
 
 /// Whether an address can be asked for here.
-fn goes_with(asked: &Asked, network: Network<'_>) -> Result<(), Fault> {
+///
+/// # Errors
+/// `InvalidConfigurationRequest`.
+pub fn goes_with(asked: &Asked, network: Network<'_>) -> Result<(), Fault> {
     let Asked { subnet, .. } = asked;
     let refused = |why: &str| Err(Fault::configuration(format!("{why} (subnet {subnet})")));
     match network.scheme {
