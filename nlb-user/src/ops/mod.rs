@@ -9,6 +9,7 @@ pub(crate) mod addresses;
 pub(crate) mod attributes;
 mod checks;
 mod find;
+pub mod health_check;
 pub mod limits;
 pub mod load_balancer_attributes;
 mod load_balancer_output;
@@ -20,6 +21,9 @@ mod params;
 pub mod security_groups;
 pub(crate) mod subnet_mappings;
 pub mod tags;
+pub mod target_group_attributes;
+pub mod target_quotas;
+pub mod targets;
 #[cfg(test)]
 pub(crate) mod testing;
 pub mod zonal_shift;
@@ -95,6 +99,12 @@ pub fn time(time: Timestamp) -> String {
     format!("{time:.3}")
 }
 
+/// The state after time has passed: targets whose draining is over have left. `None` if nothing has changed.
+pub fn expire(state: &State, now: Timestamp) -> Option<State> {
+    let mut next = state.clone();
+    targets::expire(&mut next, now).then_some(next)
+}
+
 /// Runs an operation by its name.
 ///
 /// # Errors
@@ -124,7 +134,11 @@ pub fn run(state: &State, operation: &str, input: &Value, context: &Context<'_>)
         // Limits.
         "DescribeAccountLimits" => call.look(limits::describe),
         // Target groups.
+        "DescribeTargetGroupAttributes" => call.look(target_group_attributes::describe),
+        "ModifyTargetGroupAttributes" => call.change(target_group_attributes::modify),
         // Targets.
+        "RegisterTargets" => call.change(targets::register),
+        "DeregisterTargets" => call.change(targets::deregister),
         // Listeners.
         // Certificates and policies.
         // Inventory.
