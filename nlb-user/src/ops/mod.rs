@@ -5,18 +5,32 @@
 //! functions through [`run`]. One file a noun; `params` reads inputs, and what several nouns share is in `checks`,
 //! `names`, `find`, `paging`, `attributes` and `tags`. `testing` is a world for their tests.
 
-mod attributes;
+pub(crate) mod addresses;
+pub(crate) mod attributes;
 mod checks;
 mod find;
 pub mod inventory;
-mod names;
 mod overrides;
 mod paging;
 mod params;
 pub mod policies;
+pub mod health_check;
+pub mod limits;
+pub mod load_balancer_attributes;
+mod load_balancer_output;
+mod load_balancer_state;
+pub mod load_balancers;
+pub(crate) mod names;
+pub mod security_groups;
+pub(crate) mod subnet_mappings;
 pub mod tags;
+pub mod target_group_attributes;
+pub mod target_quotas;
+pub mod targets;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
+pub mod zonal_shift;
+pub mod zones;
 
 use jiff::Timestamp;
 use serde::{Serialize, de::DeserializeOwned};
@@ -75,6 +89,12 @@ pub fn time(time: Timestamp) -> String {
     format!("{time:.3}")
 }
 
+/// The state after time has passed: targets whose draining is over have left. `None` if nothing has changed.
+pub fn expire(state: &State, now: Timestamp) -> Option<State> {
+    let mut next = state.clone();
+    targets::expire(&mut next, now).then_some(next)
+}
+
 /// Runs an operation by its name.
 ///
 /// # Errors
@@ -83,13 +103,33 @@ pub fn run(state: &State, operation: &str, input: &Value, context: &Context<'_>)
     let call = Call { state, input, context };
     match operation {
         // Load balancers.
+        "CreateLoadBalancer" => call.change(load_balancers::create),
+        "DescribeLoadBalancers" => call.look(load_balancers::describe),
+        "DeleteLoadBalancer" => call.change(load_balancers::delete),
+        "DescribeLoadBalancerAttributes" => call.look(load_balancer_attributes::describe),
+        "ModifyLoadBalancerAttributes" => call.change(load_balancer_attributes::modify),
         // Zones and addresses of load balancers.
+        "SetSubnets" => call.change(zones::set_subnets),
+        "SetIpAddressType" => call.change(zones::set_ip_address_type),
+        "SetSecurityGroups" => call.change(security_groups::set),
         // Zonal shifts.
+        "StartZonalShift" => call.change(zonal_shift::start),
+        "UpdateZonalShift" => call.change(zonal_shift::update),
+        "CancelZonalShift" => call.change(zonal_shift::cancel),
+        "ListZonalShifts" => call.look(zonal_shift::list),
         // Tags.
+        "AddTags" => call.change(tags::add),
+        "RemoveTags" => call.change(tags::remove),
+        "DescribeTags" => call.look(tags::describe),
         // Limits.
+        "DescribeAccountLimits" => call.look(limits::describe),
         // Target groups.
+        "DescribeTargetGroupAttributes" => call.look(target_group_attributes::describe),
+        "ModifyTargetGroupAttributes" => call.change(target_group_attributes::modify),
         // Targets.
         "SetTargetState" => call.change(overrides::set),
+        "RegisterTargets" => call.change(targets::register),
+        "DeregisterTargets" => call.change(targets::deregister),
         // Listeners.
         // Certificates and policies.
         "DescribeSSLPolicies" => call.look(policies::describe),
