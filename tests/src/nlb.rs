@@ -94,10 +94,15 @@ impl<'a> Nlb<'a> {
         Ok(nlb)
     }
 
+    /// A node on the balancer of a network; starts nothing.
+    pub fn prepare_for(network: &'a Topology) -> Result<Self> {
+        let options = Options { interfaces: network.interfaces().to_owned(), ..Options::default() };
+        Self::prepare(&network.balancer.ns, options)
+    }
+
     /// Starts the controller on the balancer of a network, with an empty configuration.
     pub fn start(network: &'a Topology) -> Result<Self> {
-        let options = Options { interfaces: network.interfaces().to_owned(), ..Options::default() };
-        let mut nlb = Self::prepare(&network.balancer.ns, options)?;
+        let mut nlb = Self::prepare_for(network)?;
         nlb.run()?;
         nlb.begin_accounts()?;
         Ok(nlb)

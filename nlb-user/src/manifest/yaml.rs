@@ -244,3 +244,144 @@ impl Parser<'_> {
         offset
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::{Value as Json, json};
+
+    use super::super::tree::load;
+    use super::*;
+
+    fn read(text: &str) -> Result<Json, String> {
+        let source = Source::new(text, "lb.yaml");
+        load(&source).map(|node| plain(&node)).map_err(|invalid| invalid.to_string())
+    }
+
+    fn plain(node: &Node) -> Json {
+        match &node.kind {
+            Kind::Null => Json::Null,
+            Kind::Bool(bool) => json!(bool),
+            Kind::Number(text) => json!({"number": **text}),
+            Kind::Text(text) => json!(**text),
+            Kind::List(nodes) => nodes.iter().map(plain).collect(),
+            Kind::Object(fields) => fields.iter().map(|it| (it.name.to_string(), plain(&it.value))).collect(),
+        }
+    }
+
+    #[test]
+    fn the_core_schema() {
+        let cases = [
+            ("a: 80", json!({"a": {"number": "80"}})),
+            ("a: 0x50", json!({"a": {"number": "0x50"}})),
+            ("a: 1e3", json!({"a": {"number": "1e3"}})),
+            ("a: True", json!({"a": true})),
+            ("a: 'true'", json!({"a": "true"})),
+            ("a: yes", json!({"a": "yes"})),
+            ("a: off", json!({"a": "off"})),
+            ("a: ~", json!({"a": null})),
+            ("a:", json!({"a": null})),
+            ("a: ''", json!({"a": ""})),
+            ("a: \"\\u00e4\\n\"", json!({"a": "\u{e4}\n"})),
+            ("a: 2001:db8::10", json!({"a": "2001:db8::10"})),
+            ("a: arn:aws:acm:us-east-1:1:certificate/1", json!({"a": "arn:aws:acm:us-east-1:1:certificate/1"})),
+            ("a: !!str 80", json!({"a": "80"})),
+            ("a: !!int 80", json!({"a": {"number": "80"}})),
+            ("a: |\n  b\n  c\n", json!({"a": "b\nc\n"})),
+            ("a: >-\n  b\n  c\n", json!({"a": "b c"})),
+            ("# nothing\n---\na: [b, {c: d}] # e\n...\n", json!({"a": ["b", {"c": "d"}]})),
+            ("%YAML 1.2\n---\n- a\n- - b\n  - c\n", json!(["a", ["b", "c"]])),
+            ("a:\r\n  b: c\r\n", json!({"a": {"b": "c"}})),
+            ("{\"a\": [1, \"b\", true, null]}", json!({"a": [{"number": "1"}, "b", true, null]})),
+            ("a: &x {b: c}\nd: *x\n", json!({"a": {"b": "c"}, "d": {"b": "c"}})),
+            ("80: a", json!({"80": "a"})),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(read(text), Ok(expected), "{text}");
+        }
+    }
+
+    /// Each with the place that an editor is to be opened at.
+    #[test]
+    fn what_is_no_yaml_or_too_much_of_it() {
+        let deep = "[".repeat(1_000_000);
+        let steps = "- ".repeat(1_000_000);
+        let braces = format!("{}{}", "{a: ".repeat(100), "}".repeat(100));
+        let cases = [
+            ("# nothing\n", "lb.yaml:1:1: the file is empty"),
+            ("a:\n\t- b\n", "lb.yaml:2:2: a: not YAML: tabs disallowed within this context (block indentation): indent with spaces"),
+            ("a: [b\n", "the file ends too early"),
+            ("a: b: c\n", "lb.yaml:1:5: not YAML"),
+            ("a: 1\n b: 2\n", "lb.yaml:2:3: not YAML"),
+            ("a: \"b\n", "not YAML"),
+            ("a: %b\n", "lb.yaml:1:4: a: not YAML"),
+            ("a: 1\n---\nb: 2\n", "a second document begins here"),
+            ("a: *b\n", "lb.yaml:1:4: a: not YAML"),
+            ("a: &x [*x]\n", "lb.yaml:1:8: a[0]: found an alias inside of the value that it stands for"),
+            ("a: !b c\n", "lb.yaml:1:4: a: found the tag !b"),
+            ("a: !!binary c\n", "found the tag tag:yaml.org,2002:!binary"),
+            ("a: !!int b\n", "a: the value is not of the kind that its tag says"),
+            ("a: !b [c]\n", "found the tag !b"),
+            ("a: &x {b: c}\nd:\n  <<: *x\n", "lb.yaml:3:3: d[\"<<\"]: merge keys"),
+            ("? [a]\n: b\n", "found a list or an object as a field's name"),
+            ("a: &x b\n*x : c\n", "found an alias as a field's name"),
+            ("&x a: b\n", "found an anchor at a field's name"),
+            ("\u{e4}: 'b\n", "lb.yaml:"),
+            (deep.as_str(), "not YAML"),
+            (steps.as_str(), "nested deeper than 32 levels"),
+            (braces.as_str(), "nested deeper than 32 levels"),
+        ];
+        for (text, expected) in cases {
+            let start: String = text.chars().take(80).collect();
+            let found = read(text).map_err(|found| if found.contains(expected) { "as expected".to_owned() } else { found });
+            assert_eq!(found, Err("as expected".to_owned()), "{start}: {expected}");
+        }
+    }
+
+    #[test]
+    fn a_few_aliases_cannot_stand_for_everything() {
+        let mut text = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
+        for level in 1..30 {
+            let aliases = vec![format!("*a{}", level - 1); 10].join(", ");
+            text += &format!("a{level}: &a{level} [{aliases}]\n");
+        }
+        let found = read(&text).unwrap_err();
+        assert!(found.contains("more than 2000000 values, those of aliases too"), "{found}");
+    }
+
+    #[test]
+    fn places_are_counted_in_characters() {
+        let text = "\u{e4}: {\u{f6}: \u{fc}, b: !c d}\n";
+        assert!(read(text).unwrap_err().starts_with("lb.yaml:1:14: "), "{:?}", read(text));
+    }
+
+    /// A file of one long line takes no longer than one of many.
+    #[test]
+    fn long_lines() {
+        let value = json!(vec![json!({"id": "10.0.1.11", "port": 8080}); 20_000]).to_string();
+        let begun = std::time::Instant::now();
+        assert_eq!(read(&value).unwrap().as_array().map(Vec::len), Some(20_000));
+        assert!(begun.elapsed().as_secs() < 10, "{:?}", begun.elapsed());
+    }
+
+    proptest! {
+        /// Whatever a file holds, there is an answer, and a refusal stands on a line and column of the file.
+        #[test]
+        fn any_text_gets_an_answer(text in "([a-z: \\-\\[\\]{},&*!|>'\"#%\n\r\t?~0-9\u{e4}\u{2028}\u{feff}]|- |: |\n  ){0,60}") {
+            if let Err(found) = load(&Source::new(&text, "lb.yaml")) {
+                for problem in found.problems() {
+                    let line = text.split('\n').nth(problem.line - 1).unwrap_or_else(|| panic!("{problem}"));
+                    prop_assert!(problem.column >= 1 && problem.column <= line.chars().count() + 1, "{problem}");
+                }
+            }
+        }
+
+        /// JSON is YAML: both readers find the same in it.
+        #[test]
+        fn json_is_yaml(text in "[a-z:#\\-'\u{e4} ]{0,12}", number in any::<i32>(), flag in any::<bool>()) {
+            let value = json!({"a": [text, {"b": number}, flag, null], text.as_str(): [[]], "c": {}});
+            let read = |file: &str| load(&Source::new(&serde_json::to_string(&value).unwrap(), file)).map(|it| plain(&it));
+            prop_assert_eq!(read("lb.yaml").unwrap(), read("lb.json").unwrap());
+        }
+    }
+}

@@ -8,10 +8,12 @@
 mod attributes;
 mod checks;
 mod find;
+pub mod inventory;
 mod names;
 mod overrides;
 mod paging;
 mod params;
+pub mod policies;
 pub mod tags;
 #[cfg(test)]
 mod testing;
@@ -90,7 +92,12 @@ pub fn run(state: &State, operation: &str, input: &Value, context: &Context<'_>)
         "SetTargetState" => call.change(overrides::set),
         // Listeners.
         // Certificates and policies.
+        "DescribeSSLPolicies" => call.look(policies::describe),
         // Inventory.
+        "CreateInventory" => call.change(inventory::create),
+        "ListInventory" => call.look(inventory::list),
+        "ModifyInventory" => call.change(inventory::modify),
+        "DeleteInventory" => call.change(inventory::delete),
         // What is for other kinds of load balancers.
         _ => Err(unknown(operation)),
     }

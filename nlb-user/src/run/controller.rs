@@ -21,9 +21,9 @@ use crate::{
     cli::failure,
     control::{Applied, Desired, DesiredLoadBalancer, Health, Overridden, Request, Unresolved},
     manifest,
-    model::{Account, Fault, Inventory, Quotas, RecordError, State},
+    model::{Account, Added, Fault, Inventory, Quotas, RecordError, State},
     net::Resolution,
-    node::Node,
+    node::{Node, certificates},
     ops::{self, Context, Observed},
     reconcile::{self, Inputs, Maps, MapsError, PlanError, Step},
     serving::{self, Config, Limits, Served},
@@ -125,7 +125,7 @@ impl<S: Store> Controller<S> {
             secret,
             revision: 0,
             state: Arc::default(),
-            inventory: Arc::new(settings.inventory.clone()),
+            inventory: Arc::default(),
             settings,
             served: Served::default(),
             forwards: addresses.is_some(),
@@ -156,11 +156,23 @@ impl<S: Store> Controller<S> {
     /// Takes up what node.toml says now.
     pub fn configure(&mut self, settings: Settings) {
         self.settings = settings;
+        // The files may be others under the same names.
+        self.inventory = Arc::default();
         self.take_up((*self.state).clone());
     }
 
+    /// What stands around the node with what commands have added, `added`.
+    fn surroundings(&self, added: &Added) -> Inventory {
+        let mut inventory = self.settings.inventory.with(added);
+        inventory.unsuitable = match inventory.certificates == self.inventory.certificates {
+            true => self.inventory.unsuitable.clone(),
+            false => certificates::unsuitable(&inventory),
+        };
+        inventory
+    }
+
     fn take_up(&mut self, state: State) {
-        self.inventory = Arc::new(self.settings.inventory.with(&state.inventory));
+        self.inventory = Arc::new(self.surroundings(&state.inventory));
         self.served = serving::lower(&state, &self.inventory);
         self.state = Arc::new(state);
     }
@@ -247,7 +259,7 @@ impl<S: Store> Controller<S> {
         dry_run: bool,
     ) -> Result<Applied, ChangeError> {
         new.forget_overrides();
-        let inventory = self.settings.inventory.with(&new.inventory);
+        let inventory = self.surroundings(&new.inventory);
         let served = serving::lower(&new, &inventory);
         let mut applied = Applied {
             revision: self.revision,

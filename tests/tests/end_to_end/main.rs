@@ -16,5 +16,6 @@ mod modes;
 mod scale;
 mod setup;
 mod spread;
+mod store;
 mod unhealthy;
 mod unintended;
