@@ -6,6 +6,7 @@
 pub mod apply;
 pub mod call;
 pub mod certificate;
+pub mod audit;
 pub mod counters;
 pub mod documents;
 pub mod explain;
@@ -90,6 +91,9 @@ enum Command {
     Flow(flow::Command),
     /// Count what happened to packets, and why
     Counters(counters::Args),
+    /// List calls of the API: who asked for what, and what came of it
+    #[command(subcommand)]
+    Audit(audit::Command),
     /// Tell which target a connection would get or has, and why
     Explain(explain::Args),
     /// Print a shell's completions
@@ -129,6 +133,7 @@ impl Cli {
             Command::Inventory(command) => call::with(&node, |api| inventory::execute(command, api, &output)),
             Command::Flow(command) => flow::execute(command, &node, &output),
             Command::Counters(args) => counters::execute(args, &node, &output),
+            Command::Audit(command) => audit::execute(command, &node, &output),
             Command::Explain(args) => explain::execute(args, &node, &output),
             Command::Version | Command::Completions(_) | Command::Man(_) => Ok(()),
         }
@@ -224,6 +229,8 @@ mod tests {
             "nlb flow delete --client 10.0.0.1:4000",
             "nlb counters --all",
             "nlb counters --watch",
+            "nlb audit list",
+            "nlb audit list --limit 5 --name CreateListener --errors --since 2h --output json",
             "nlb explain tcp 198.18.1.1:40000 198.18.0.10:80 --seq 7",
             "nlb version",
         ] {
@@ -254,6 +261,8 @@ mod tests {
             "nlb completions tcsh",
             "nlb flow delete",
             "nlb flow list --client nonsense",
+            "nlb audit list --limit 0",
+            "nlb audit list --since yesterday",
             "nlb explain icmp 198.18.1.1:1 198.18.0.10:80",
             "nlb explain tcp 198.18.1.1:1 [2001:db8::1]:80 --seq 5000000000",
         ] {

@@ -6,6 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use nix::sys::statvfs::{FsFlags, statvfs};
 use rusqlite::ErrorCode;
 
 use crate::serving::Invalid;
@@ -55,6 +56,14 @@ pub enum StoreError {
     /// No room.
     #[error("cannot {doing} {}: its file system is full, so nothing was stored; make room and try again", path.display())]
     Full {
+        /// What was tried.
+        doing: &'static str,
+        /// With what.
+        path: PathBuf,
+    },
+    /// A program that is not ours is writing to it.
+    #[error("cannot {doing} {}: another program, such as sqlite3, has it locked; end that and try again", path.display())]
+    Busy {
         /// What was tried.
         doing: &'static str,
         /// With what.
@@ -154,10 +163,17 @@ pub(super) fn failed(doing: &'static str, path: &Path) -> impl FnOnce(rusqlite::
         Some(ErrorCode::DiskFull) => StoreError::Full { doing, path },
         Some(ErrorCode::ReadOnly) => StoreError::ReadOnly { doing, path },
         Some(ErrorCode::PermissionDenied) => StoreError::Denied { doing, path },
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => StoreError::Busy { doing, path },
         // The last one: a statement of ours that does not fit the tables.
         Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase | ErrorCode::Unknown) => {
             StoreError::Damaged { path, why: error.to_string() }
         }
+        // SQLite does not tell all causes apart when it makes files beside the database.
+        Some(ErrorCode::CannotOpen | ErrorCode::SystemIoFailure) => match statvfs(&path) {
+            Ok(fs) if fs.flags().contains(FsFlags::ST_RDONLY) => StoreError::ReadOnly { doing, path },
+            Ok(fs) if fs.blocks_available() == 0 => StoreError::Full { doing, path },
+            _ => StoreError::Engine { doing, path, source: error.into() },
+        },
         Some(_) => StoreError::Engine { doing, path, source: error.into() },
         // Not SQLite's: what it read is of another type, or is missing.
         None => StoreError::Damaged { path, why: error.to_string() },

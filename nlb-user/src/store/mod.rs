@@ -9,6 +9,12 @@ mod schema;
 mod sqlite;
 
 #[cfg(test)]
+mod damage_tests;
+#[cfg(test)]
+mod disk_tests;
+#[cfg(test)]
+mod kill_tests;
+#[cfg(test)]
 mod sqlite_tests;
 
 use std::{collections::BTreeMap, fmt, str::FromStr};

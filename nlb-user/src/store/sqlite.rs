@@ -5,10 +5,12 @@
 //! and renamed, so that an `nlb.db` that is empty or has no tables was not left by us.
 
 use std::{
+    collections::BTreeMap,
     fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError},
     io,
     os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _},
     path::{Path, PathBuf},
+    thread,
     time::Duration,
 };
 
@@ -19,6 +21,7 @@ use tokio::sync::watch;
 use super::{
     Change, Reader, Records, Store, StoreError,
     error::{failed, io_failed},
+    reader,
     schema::{self, MIGRATIONS, Meta},
 };
 
@@ -28,12 +31,12 @@ pub(super) const FILE: &str = "nlb.db";
 /// while somebody reads.
 const LOG_BYTES: u32 = 4 << 20;
 /// How long to wait for somebody who reads an old log at the moment.
-const PATIENCE: Duration = Duration::from_secs(5);
+pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 
 /// A directory that holds the records; one process at a time has it open.
 #[derive(Debug)]
 pub struct SqliteStore {
-    db: Connection,
+    pub(super) db: Connection,
     path: PathBuf,
     /// Device and inode of the database.
     identity: (u64, u64),
@@ -61,26 +64,76 @@ impl SqliteStore {
         Reader::open(dir)?.map(|reader| reader.records()).transpose()
     }
 
+    /// As [`Self::open`], but a damaged store is put aside, with its log, and an empty one made. Where it was put.
+    ///
+    /// # Errors
+    /// As [`Self::open`], and if the files can't be moved.
+    pub fn open_or_begin_anew(dir: &Path) -> Result<(Self, Option<PathBuf>), StoreError> {
+        match Self::open(dir) {
+            Err(StoreError::Damaged { .. }) => {}
+            opened => return Ok((opened?, None)),
+        }
+        let lock = lock(dir)?;
+        let aside = put_aside(&dir.join(FILE))?;
+        Ok((Self::open_locked(dir, lock, MIGRATIONS)?, Some(aside)))
+    }
+
     /// As [`Self::open`], with the schema of another version.
     pub(super) fn open_as(dir: &Path, migrations: &[&str]) -> Result<Self, StoreError> {
-        let lock = lock(dir)?;
+        Self::open_locked(dir, lock(dir)?, migrations)
+    }
+
+    fn open_locked(dir: &Path, lock: File, migrations: &[&str]) -> Result<Self, StoreError> {
         let path = dir.join(FILE);
         if !path.try_exists().map_err(io_failed("find", &path))? {
             create(&path, migrations)?;
         }
         let identity = look_at(&path)?;
+        let format = inspect(&path, migrations)?;
         let mut db = connect(&path)?;
-        let format = schema::format(&db, &path, migrations)?;
-        if let Some(problem) = schema::integrity(&db, &path)?.into_iter().next() {
-            return Err(StoreError::Damaged { path, why: problem });
-        }
         schema::migrate(&mut db, format, migrations).map_err(failed("bring up to date", &path))?;
         let revision = watch::Sender::new(schema::meta(&db, &path)?.revision);
         Ok(Self { db, path, identity, revision, _lock: lock })
     }
 
+    /// Makes these records all there are, in one revision, and `secret` the secret if one is given. The new revision,
+    /// and how many records changed; nothing is written if there is nothing to change.
+    ///
+    /// # Errors
+    /// As [`Store::compare_and_set`].
+    pub fn replace(
+        &mut self,
+        records: &BTreeMap<String, String>,
+        secret: Option<Secret>,
+    ) -> Result<(u64, usize), StoreError> {
+        let (meta, old) = schema::read(&self.db, &self.path)?;
+        let gone = old.keys().filter(|key| !records.contains_key(*key));
+        let gone = gone.map(|key| Change { key: key.clone(), value: None });
+        let new = records.iter().filter(|(key, value)| old.get(*key) != Some(value));
+        let new = new.map(|(key, value)| Change { key: key.clone(), value: Some(value.clone()) });
+        let changes: Vec<Change> = gone.chain(new).collect();
+        if changes.is_empty() && (secret.is_none() || secret == meta.secret) {
+            return Ok((meta.revision, 0));
+        }
+        Ok((self.write(meta.revision, &changes, secret)?, changes.len()))
+    }
+
     /// Writes changes, and the secret if one is given, as the revision after `revision`.
     fn write(&mut self, revision: u64, changes: &[Change], secret: Option<Secret>) -> Result<u64, StoreError> {
+        let written = self.try_write(revision, changes, secret);
+        match &written {
+            Ok(revision) => {
+                self.revision.send_replace(*revision);
+            }
+            Err(StoreError::Conflict { .. } | StoreError::Replaced { .. }) => {}
+            // A commit whose sync failed may stand in the log, whole but refused: cut the log off before it. That
+            // makes room, too, if the disk is full. It may well fail as the commit did.
+            Err(_) => drop(self.db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", (), |_| Ok(()))),
+        }
+        written
+    }
+
+    fn try_write(&mut self, revision: u64, changes: &[Change], secret: Option<Secret>) -> Result<u64, StoreError> {
         // Else what is acknowledged would go to a file that nobody ever finds again.
         if fs::metadata(&self.path).ok().map(|it| (it.dev(), it.ino())) != Some(self.identity) {
             return Err(StoreError::Replaced { path: self.path.clone() });
@@ -98,7 +151,6 @@ impl SqliteStore {
         }
         schema::set_meta(&change, new).map_err(failed())?;
         change.commit().map_err(failed())?;
-        self.revision.send_replace(new.revision);
         Ok(new.revision)
     }
 }
@@ -152,10 +204,16 @@ fn lock(dir: &Path) -> Result<File, StoreError> {
     let mut options = OpenOptions::new();
     let lock = options.create(true).write(true).truncate(false).mode(0o600).open(&path);
     let lock = lock.map_err(io_failed("open", &path))?;
-    match lock.try_lock() {
-        Ok(()) => Ok(lock),
-        Err(TryLockError::WouldBlock) => Err(StoreError::Locked { path: dir.to_owned() }),
-        Err(TryLockError::Error(source)) => Err(io_failed("lock", &path)(source)),
+    let mut attempts = 10;
+    loop {
+        match lock.try_lock() {
+            Ok(()) => return Ok(lock),
+            // A child of whoever had it open may hold it for the moment from fork to exec.
+            Err(TryLockError::WouldBlock) if attempts > 0 => thread::sleep(Duration::from_millis(20)),
+            Err(TryLockError::WouldBlock) => return Err(StoreError::Locked { path: dir.to_owned() }),
+            Err(TryLockError::Error(source)) => return Err(io_failed("lock", &path)(source)),
+        }
+        attempts -= 1;
     }
 }
 
@@ -183,6 +241,26 @@ fn create(path: &Path, migrations: &[&str]) -> Result<(), StoreError> {
     sync_directory_of(path)
 }
 
+/// Gives the database and what belongs to it names that are not in use. The database's.
+fn put_aside(path: &Path) -> Result<PathBuf, StoreError> {
+    let taken = |aside: &Path| ["", "-wal", "-shm"].iter().any(|it| beside(aside, it).exists());
+    let mut aside = beside(path, ".damaged");
+    for number in 2..u32::MAX {
+        if !taken(&aside) {
+            break;
+        }
+        aside = beside(path, &format!(".damaged-{number}"));
+    }
+    for suffix in ["-wal", "-shm", ""] {
+        match fs::rename(beside(path, suffix), beside(&aside, suffix)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(io_failed("rename", path)(error)),
+            _ => {}
+        }
+    }
+    sync_directory_of(path)?;
+    Ok(aside)
+}
+
 /// Looks at the file before SQLite does: it would take an empty one for a new database. Its device and inode.
 fn look_at(path: &Path) -> Result<(u64, u64), StoreError> {
     let found = OpenOptions::new().read(true).write(true).open(path).and_then(|file| file.metadata());
@@ -201,7 +279,18 @@ fn look_at(path: &Path) -> Result<(u64, u64), StoreError> {
     Ok((found.dev(), found.ino()))
 }
 
-/// Opens the database to write it.
+/// Refuses what is damaged or too new, and leaves it as it is: a connection that may write would put the log into the
+/// database when it is closed, and remove it. The format.
+fn inspect(path: &Path, migrations: &[&str]) -> Result<usize, StoreError> {
+    let db = reader::connect(path)?;
+    let format = schema::format(&db, path, migrations)?;
+    match schema::integrity(&db, path)?.into_iter().next() {
+        Some(why) => Err(StoreError::Damaged { path: path.to_owned(), why }),
+        None => Ok(format),
+    }
+}
+
+/// Opens the database to write it: commits last, and the log stays short.
 fn connect(path: &Path) -> Result<Connection, StoreError> {
     let failed = || failed("open", path);
     let db = Connection::open_with_flags(path, flags()).map_err(failed())?;
