@@ -167,11 +167,17 @@ pub fn delete(kind: Kind, id: &str, api: Api<'_>) -> Result<Told> {
     Ok(Told { output: api.call("DeleteInventory", input)?, text: format!("- {} {id}\n", kind.as_str()) })
 }
 
+/// The members that are the ids of things.
+const IDS: [&str; 3] = ["id", "arn", "allocation_id"];
+
+fn id(one: &Value) -> String {
+    IDS.map(|name| said(&one["Item"], name)).concat()
+}
+
 /// What is known of a thing beside its id, as node.toml would say it.
 fn values(one: &Value) -> impl Iterator<Item = (&str, String)> {
     let known = one["Item"].as_object().into_iter().flatten();
-    let known =
-        known.filter(|(key, value)| !matches!(key.as_str(), "id" | "arn" | "allocation_id") && !value.is_null());
+    let known = known.filter(|(key, value)| !IDS.contains(&key.as_str()) && !value.is_null());
     known.map(|(key, value)| match value {
         Value::Array(list) => (key.as_str(), list.iter().map(Value::to_string).collect::<Vec<_>>().join(",")),
         Value::String(text) => (key.as_str(), text.clone()),
