@@ -9,6 +9,7 @@ expects an error; `caller` sends requests made by hand; `figures` notes measured
 
 import itertools
 import os
+import time
 
 import pytest
 from botocore.exceptions import ClientError
@@ -141,6 +142,21 @@ class Make:
         attributes = [{"Key": key, "Value": value} for key, value in values.items()]
         answer = getattr(self.elb, f"modify_{noun}_attributes")(**{arn: of, "Attributes": attributes})
         return {one["Key"]: one["Value"] for one in answer["Attributes"]}
+
+    def wait(self, balancer, state, seconds=10):
+        """The load balancer's description once it is in a state."""
+        end = time.monotonic() + seconds
+        while True:
+            found = self.elb.describe_load_balancers(LoadBalancerArns=[balancer])["LoadBalancers"][0]
+            if found["State"]["Code"] == state:
+                return found
+            assert time.monotonic() < end, f"it is still not {state}: {found}"
+            time.sleep(0.05)
+
+    def addresses(self, balancer):
+        """The addresses of a load balancer by zone."""
+        found = self.elb.describe_load_balancers(LoadBalancerArns=[balancer])["LoadBalancers"][0]
+        return {zone["ZoneName"]: zone["LoadBalancerAddresses"] for zone in found["AvailabilityZones"]}
 
     def health(self, group, targets=None):
         """States and reasons of a group's targets, by id."""

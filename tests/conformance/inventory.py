@@ -86,6 +86,14 @@ CERT_EC_256, CERT_EC_384 = (certificate_arn(f"ec{bits}") for bits in (256, 384))
 CERT_IAM = f"arn:aws:iam::{ACCOUNT}:server-certificate/my-cert"
 
 
+PREFIX = f"arn:aws:elasticloadbalancing:{REGION}:{ACCOUNT}"
+# Names of things that are nowhere.
+NO_BALANCER = f"{PREFIX}:loadbalancer/net/none/0123456789abcdef"
+NO_GROUP = f"{PREFIX}:targetgroup/none/0123456789abcdef"
+NO_LISTENER = f"{PREFIX}:listener/net/none/0123456789abcdef/0123456789abcdef"
+NO_RULE = f"{PREFIX}:listener-rule/net/none/0123456789abcdef/0123456789abcdef/0123456789abcdef"
+
+
 def alb_arn(name):
     """The ARN of an Application Load Balancer of the inventory."""
     return f"arn:aws:elasticloadbalancing:{REGION}:{ACCOUNT}:loadbalancer/app/{name}/0123456789abcdef"

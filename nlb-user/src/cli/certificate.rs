@@ -135,8 +135,7 @@ mod tests {
         std::fs::write(&pem, "").unwrap();
         std::fs::write(&key, "").unwrap();
         let create = |key_file| Command::Create { arn: "arn:c".into(), certificate_file: pem.clone(), key_file };
-        let (told, asked) =
-            scripted(vec![json!({"Inventory": [{"Id": "arn:c"}]})], |api| run(create(key.clone()), api));
+        let (told, asked) = scripted(vec![json!({"Item": {"arn": "arn:c"}})], |api| run(create(key.clone()), api));
         assert_eq!(told.unwrap().text, "+ certificate arn:c\n");
         let path = |path: &PathBuf| path.canonicalize().unwrap().to_str().unwrap().to_owned();
         let item = json!({"arn": "arn:c", "certificate_file": path(&pem), "key_file": path(&key)});

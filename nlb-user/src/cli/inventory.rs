@@ -6,7 +6,7 @@ use clap::{Subcommand, ValueEnum};
 use serde_json::Value;
 
 use super::{
-    call::{Api, Input, Pair, Told, members, said},
+    call::{Api, Input, Pair, Told, first, members, said},
     output::{Output, render, table},
 };
 
@@ -105,10 +105,12 @@ fn run(command: Command, api: Api<'_>) -> Result<Told> {
     }
 }
 
-/// The ports of an Application Load Balancer are the one list: `ports=80,443`.
+/// The ports of an Application Load Balancer are the one list: `ports=80,443`. A key without a value is taken away.
 fn item(values: Vec<Pair>) -> Input {
-    values.into_iter().fold(Input::new(), |item, Pair { key, value }| match key.as_str() {
-        "ports" => item.with("ports", value.split(',').map(Value::from).collect::<Vec<_>>()),
+    let port = |text: &str| text.parse::<u16>().map_or_else(|_| Value::from(text), Value::from);
+    values.into_iter().fold(Input::new(), |item, Pair { key, value }| match (key.as_str(), value.as_str()) {
+        (_, "") => item.with(&key, Value::Null),
+        ("ports", ports) => item.with("ports", ports.split(',').map(port).collect::<Vec<_>>()),
         _ => item.with(&key, value),
     })
 }
@@ -119,7 +121,7 @@ fn item(values: Vec<Pair>) -> Input {
 /// As [`execute`].
 pub fn create(kind: Kind, item: Input, api: Api<'_>) -> Result<Told> {
     let output = api.call("CreateInventory", Input::new().with("Kind", kind.as_str()).with("Item", item))?;
-    let text = members(&output, "Inventory").map(|one| format!("+ {} {}\n", kind.as_str(), said(one, "Id"))).collect();
+    let text = format!("+ {} {}\n", kind.as_str(), id(&output));
     Ok(Told { output, text })
 }
 
@@ -130,9 +132,9 @@ pub fn create(kind: Kind, item: Input, api: Api<'_>) -> Result<Told> {
 pub fn list(kind: Option<Kind>, api: Api<'_>) -> Result<Told> {
     let output = api.call("ListInventory", Input::new().maybe("Kind", kind.map(Kind::as_str)))?;
     let mut table = table(["KIND", "ID", "FROM", "WHAT IT IS"]);
-    for one in members(&output, "Inventory") {
+    for one in members(&output, "Items") {
         let what: Vec<String> = values(one).map(|(key, value)| format!("{key}={value}")).collect();
-        table.add_row([said(one, "Kind"), said(one, "Id"), said(one, "Source"), what.join(" ")]);
+        table.add_row([said(one, "Kind"), id(one), said(one, "Source"), what.join(" ")]);
     }
     let text = render(&table);
     Ok(Told { output, text: if text.is_empty() { "nothing in the inventory\n".to_owned() } else { text } })
@@ -142,16 +144,15 @@ pub fn list(kind: Option<Kind>, api: Api<'_>) -> Result<Told> {
 ///
 /// # Errors
 /// As [`execute`]; if there is no such thing.
-pub fn show(kind: Kind, id: &str, api: Api<'_>) -> Result<Told> {
-    let input = Input::new().with("Kind", kind.as_str()).list("Ids", [id]);
-    let output = api.call("ListInventory", input)?;
-    let one = members(&output, "Inventory").next();
+pub fn show(kind: Kind, wanted: &str, api: Api<'_>) -> Result<Told> {
+    let mut output = api.call("ListInventory", Input::new().with("Kind", kind.as_str()))?;
+    let Some(Value::Array(items)) = output.get_mut("Items") else { anyhow::bail!("the controller lists no items") };
+    items.retain(|one| id(one) == wanted);
     let name = kind.as_str();
-    let one =
-        one.ok_or_else(|| anyhow::anyhow!("no {name} {id} in the inventory; `nlb inventory list {name}` shows all"))?;
-    let mut lines = vec![("kind", said(one, "Kind")), ("id", said(one, "Id")), ("from", said(one, "Source"))];
-    let values: Vec<(&str, String)> = values(one).collect();
-    lines.extend(values.iter().map(|(key, value)| (*key, value.clone())));
+    anyhow::ensure!(!items.is_empty(), "no {name} {wanted} in the inventory; `nlb inventory list {name}` shows all");
+    let one = first(&output, "Items");
+    let mut lines = vec![("kind", said(one, "Kind")), ("id", id(one)), ("from", said(one, "Source"))];
+    lines.extend(values(one));
     let width = lines.iter().map(|(key, _)| key.len()).max().unwrap_or_default();
     let text = lines.iter().map(|(key, value)| format!("{key:<width$}  {value}\n")).collect();
     Ok(Told { output, text })
@@ -166,11 +167,17 @@ pub fn delete(kind: Kind, id: &str, api: Api<'_>) -> Result<Told> {
     Ok(Told { output: api.call("DeleteInventory", input)?, text: format!("- {} {id}\n", kind.as_str()) })
 }
 
+/// The members that are the ids of things.
+const IDS: [&str; 3] = ["id", "arn", "allocation_id"];
+
+fn id(one: &Value) -> String {
+    IDS.map(|name| said(&one["Item"], name)).concat()
+}
+
 /// What is known of a thing beside its id, as node.toml would say it.
 fn values(one: &Value) -> impl Iterator<Item = (&str, String)> {
     let known = one["Item"].as_object().into_iter().flatten();
-    let known =
-        known.filter(|(key, value)| !matches!(key.as_str(), "id" | "arn" | "allocation_id") && !value.is_null());
+    let known = known.filter(|(key, value)| !IDS.contains(&key.as_str()) && !value.is_null());
     known.map(|(key, value)| match value {
         Value::Array(list) => (key.as_str(), list.iter().map(Value::to_string).collect::<Vec<_>>().join(",")),
         Value::String(text) => (key.as_str(), text.clone()),
@@ -185,7 +192,7 @@ mod tests {
     use serde_json::json;
 
     fn subnet() -> Value {
-        json!({"Inventory": [{"Kind": "subnet", "Id": "subnet-a", "Source": "file", "Item": {
+        json!({"Items": [{"Kind": "subnet", "Source": "node.toml", "Item": {
             "id": "subnet-a", "cidr": "198.18.0.0/24", "vpc": "vpc-1", "zone": "a",
         }}]})
     }
@@ -193,16 +200,16 @@ mod tests {
     #[test]
     fn what_there_is() {
         let (told, asked) = scripted(vec![subnet()], |api| list(Some(Kind::Subnet), api));
-        let expected = "KIND    ID        FROM  WHAT IT IS\n\
-            subnet  subnet-a  file  cidr=198.18.0.0/24 vpc=vpc-1 zone=a\n";
+        let expected = "KIND    ID        FROM       WHAT IT IS\n\
+            subnet  subnet-a  node.toml  cidr=198.18.0.0/24 vpc=vpc-1 zone=a\n";
         assert_eq!(told.unwrap().text, expected);
         assert_eq!(asked, [json!(["ListInventory", {"Kind": "subnet"}])]);
         let (told, _) = scripted(vec![subnet()], |api| show(Kind::Subnet, "subnet-a", api));
         assert_eq!(
             told.unwrap().text,
-            "kind  subnet\nid    subnet-a\nfrom  file\ncidr  198.18.0.0/24\nvpc   vpc-1\nzone  a\n"
+            "kind  subnet\nid    subnet-a\nfrom  node.toml\ncidr  198.18.0.0/24\nvpc   vpc-1\nzone  a\n"
         );
-        let (told, _) = scripted(vec![json!({"Inventory": []})], |api| show(Kind::Subnet, "subnet-b", api).map(|_| ()));
+        let (told, _) = scripted(vec![json!({"Items": []})], |api| show(Kind::Subnet, "subnet-b", api).map(|_| ()));
         assert!(told.unwrap_err().to_string().starts_with("no subnet subnet-b in the inventory"));
     }
 
@@ -213,9 +220,9 @@ mod tests {
             kind: Kind::ApplicationLoadBalancer,
             values: values.iter().map(|value| value.parse().unwrap()).collect(),
         };
-        let (told, asked) = scripted(vec![json!({"Inventory": [{"Id": "arn:a"}]})], |api| run(command, api));
+        let (told, asked) = scripted(vec![json!({"Item": {"arn": "arn:a"}})], |api| run(command, api));
         assert_eq!(told.unwrap().text, "+ application-load-balancer arn:a\n");
-        let item = json!({"arn": "arn:a", "subnet": "subnet-a", "address": "198.18.0.9", "ports": ["80", "443"]});
+        let item = json!({"arn": "arn:a", "subnet": "subnet-a", "address": "198.18.0.9", "ports": [80, 443]});
         assert_eq!(asked, [json!(["CreateInventory", {"Kind": "application-load-balancer", "Item": item}])]);
     }
 }
