@@ -5,13 +5,23 @@
 //! functions through [`run`]. One file a noun; `params` reads inputs, and what several nouns share is in `checks`,
 //! `names`, `find`, `paging`, `attributes` and `tags`. `testing` is a world for their tests.
 
+mod actions;
 mod attributes;
+mod certificate_files;
+mod certificates;
 mod checks;
 mod find;
+pub mod listener_attributes;
+mod listener_tls;
+pub mod listeners;
 mod names;
+mod other_kinds;
 mod paging;
 mod params;
+mod policies;
+mod rules;
 pub mod tags;
+mod target_quotas;
 #[cfg(test)]
 mod testing;
 
@@ -32,6 +42,8 @@ pub struct Context<'a> {
     pub quotas: &'a Quotas,
     /// What the node sees.
     pub observed: &'a Observed,
+    /// The smallest `tcp.idle_timeout.seconds`: 60, unless a test lowers it.
+    pub min_idle_s: u16,
     /// The time of the call.
     pub now: Timestamp,
 }
@@ -100,9 +112,21 @@ pub fn run(state: &State, operation: &str, input: &Value, context: &Context<'_>)
         // Target groups.
         // Targets.
         // Listeners.
+        "CreateListener" => call.change(listeners::create),
+        "DescribeListeners" => call.look(listeners::describe),
+        "ModifyListener" => call.change(listeners::modify),
+        "DeleteListener" => call.change(listeners::delete),
+        "DescribeListenerAttributes" => call.look(listener_attributes::describe),
+        "ModifyListenerAttributes" => call.change(listener_attributes::modify),
+        "DescribeRules" => call.look(rules::describe),
         // Certificates and policies.
+        "AddListenerCertificates" => call.change(certificates::add),
+        "RemoveListenerCertificates" => call.change(certificates::remove),
+        "DescribeListenerCertificates" => call.look(certificates::describe),
+        "DescribeSSLPolicies" => call.look(policies::describe),
         // Inventory.
         // What is for other kinds of load balancers.
+        other if other_kinds::has(other) => Err(other_kinds::refusal(other)),
         _ => Err(Fault::new(
             Code::InvalidAction,
             format!("there is no operation {operation} in version 2015-12-01 of the API"),

@@ -70,6 +70,7 @@ impl World {
             inventory: &self.inventory,
             quotas: &self.quotas,
             observed: &self.observed,
+            min_idle_s: 60,
             now: self.now,
         }
     }
