@@ -21,6 +21,10 @@ pub mod net;
 
 pub mod run;
 
+pub mod api;
+
+pub mod audit;
+
 pub mod node;
 
 pub mod control;

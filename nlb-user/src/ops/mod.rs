@@ -9,6 +9,11 @@ pub(crate) mod addresses;
 pub(crate) mod attributes;
 mod checks;
 mod find;
+pub mod inventory;
+mod overrides;
+mod paging;
+mod params;
+pub mod policies;
 pub mod health_check;
 pub mod limits;
 pub mod load_balancer_attributes;
@@ -16,12 +21,12 @@ mod load_balancer_output;
 mod load_balancer_state;
 pub mod load_balancers;
 pub(crate) mod names;
-mod paging;
-mod params;
 pub mod security_groups;
 pub(crate) mod subnet_mappings;
 pub mod tags;
 pub mod target_group_attributes;
+pub mod target_groups;
+pub mod target_health;
 pub mod target_quotas;
 pub mod targets;
 #[cfg(test)]
@@ -46,6 +51,8 @@ pub struct Context<'a> {
     pub quotas: &'a Quotas,
     /// What the node sees.
     pub observed: &'a Observed,
+    /// The smallest `tcp.idle_timeout.seconds`: 60, unless a test lowers it.
+    pub min_idle_s: u16,
     /// The time of the call.
     pub now: Timestamp,
 }
@@ -77,21 +84,6 @@ pub struct Void {}
 /// Whether the operation of this name only looks.
 pub fn only_looks(operation: &str) -> bool {
     operation.starts_with("Describe") || operation.starts_with("List")
-}
-
-/// Whether the operation of this name is one of ours, not of the reference: it is never run for the HTTP server.
-pub fn is_local(operation: &str) -> bool {
-    matches!(
-        operation,
-        "StartZonalShift"
-            | "UpdateZonalShift"
-            | "CancelZonalShift"
-            | "ListZonalShifts"
-            | "CreateInventory"
-            | "ListInventory"
-            | "ModifyInventory"
-            | "DeleteInventory"
-    )
 }
 
 /// A time as the API writes it.
@@ -134,20 +126,50 @@ pub fn run(state: &State, operation: &str, input: &Value, context: &Context<'_>)
         // Limits.
         "DescribeAccountLimits" => call.look(limits::describe),
         // Target groups.
+        "CreateTargetGroup" => call.change(target_groups::create),
+        "DescribeTargetGroups" => call.look(target_groups::describe),
+        "ModifyTargetGroup" => call.change(target_groups::modify),
+        "DeleteTargetGroup" => call.change(target_groups::delete),
         "DescribeTargetGroupAttributes" => call.look(target_group_attributes::describe),
         "ModifyTargetGroupAttributes" => call.change(target_group_attributes::modify),
         // Targets.
+        "SetTargetState" => call.change(overrides::set),
         "RegisterTargets" => call.change(targets::register),
         "DeregisterTargets" => call.change(targets::deregister),
+        "DescribeTargetHealth" => call.look(target_health::describe),
         // Listeners.
         // Certificates and policies.
+        "DescribeSSLPolicies" => call.look(policies::describe),
         // Inventory.
+        "CreateInventory" => call.change(inventory::create),
+        "ListInventory" => call.look(inventory::list),
+        "ModifyInventory" => call.change(inventory::modify),
+        "DeleteInventory" => call.change(inventory::delete),
         // What is for other kinds of load balancers.
-        _ => Err(Fault::new(
-            Code::InvalidAction,
-            format!("there is no operation {operation} in version 2015-12-01 of the API"),
-        )),
+        _ => Err(unknown(operation)),
     }
+}
+
+/// Whether the operation of this name is one of our own, for commands and not for the API.
+pub fn is_local(operation: &str) -> bool {
+    matches!(
+        operation,
+        "StartZonalShift"
+            | "UpdateZonalShift"
+            | "CancelZonalShift"
+            | "ListZonalShifts"
+            | "CreateInventory"
+            | "ListInventory"
+            | "ModifyInventory"
+            | "DeleteInventory"
+            | "SetTargetState"
+    )
+}
+
+/// That there is no operation of this name.
+pub fn unknown(operation: &str) -> Fault {
+    let message = format!("there is no operation {operation} in version 2015-12-01 of the API");
+    Fault::new(Code::InvalidAction, message)
 }
 
 /// A call: what [`run`] hands to an operation.

@@ -75,7 +75,7 @@ fn read(mapping: SubnetMapping) -> Result<Asked, Fault> {
         .ok_or_else(|| Fault::validation("a member of SubnetMappings has no SubnetId: name its subnet"))?;
     if mapping.source_nat_ipv6_prefix.is_some() {
         return Err(Fault::configuration(format!(
-            "SourceNatIpv6Prefix for {subnet}: dualstack load balancers have no UDP listeners, which it is for; leave it out"
+            "SourceNatIpv6Prefix for {subnet}: leave it out, it is for UDP listeners of dualstack load balancers"
         )));
     }
     let malformed = |name: &str, text: &str, family: &str| {
@@ -240,8 +240,8 @@ fn within_quota(vpc: &str, more: usize, state: &State, context: &Context<'_>) ->
     let count = there.map(|balancer| balancer.zones.len()).sum::<usize>() + more;
     if count > most {
         return Err(Fault::configuration(format!(
-            "load balancers would have {count} addresses in the VPC {vpc}, one for each zone of each: at most {most} are \
-             allowed (quota enis_per_vpc)"
+            "load balancers would have {count} addresses in the VPC {vpc}, one for each zone of each: at most {most} \
+             are allowed (quota enis_per_vpc)"
         )));
     }
     Ok(())
@@ -299,8 +299,8 @@ fn ipv4(
 
 fn not_usable(name: &str, address: IpAddr, subnet: &Subnet, cidr: &str) -> Fault {
     Fault::validation(format!(
-        "{name} {address} can't be had in the subnet {}: choose an address of {cidr}, but none of its first four and not \
-         its last",
+        "{name} {address} can't be had in the subnet {}: choose one of {cidr}, but none of its first four and \
+         not its last",
         subnet.id
     ))
 }

@@ -51,6 +51,7 @@ pub struct Input {
 pub fn register(state: &mut State, input: Input, context: &Context<'_>) -> Result<Void, Fault> {
     let mut group = find::target_group(state, &input.target_group_arn)?.clone();
     not_empty(&input.targets)?;
+    let mut any_new = false;
     for named in &input.targets {
         let zone = named.availability_zone.as_deref();
         let (key, target) = checked(&group, named.id()?, named.port, zone, context)?;
@@ -60,6 +61,10 @@ pub fn register(state: &mut State, input: Input, context: &Context<'_>) -> Resul
             continue;
         }
         Arc::make_mut(&mut group).targets.insert(key, target);
+        any_new = true;
+    }
+    if !any_new {
+        return Ok(Void {});
     }
     target_quotas::check_group(&group, context)?;
     let arn = group.arn.clone();

@@ -126,7 +126,7 @@ pub fn start(state: &mut State, input: StartInput, context: &Context<'_>) -> Res
         return Err(Fault::new(
             Code::OperationNotPermitted,
             format!(
-                "traffic of {} is shifted away from {} until {}: update or cancel that zonal shift, there is one at a time",
+                "traffic of {} is shifted away from {} until {}: update or cancel that zonal shift first",
                 balancer.name,
                 shift.zone,
                 time(shift.expires)
@@ -322,7 +322,11 @@ mod tests {
     #[test]
     fn comments() {
         let (mut world, arn) = world();
-        let input = |comment: &str| json!({"LoadBalancerArn": arn, "AwayFrom": "us-east-1a", "ExpiresIn": "1m", "Comment": comment});
+        let input = |comment: &str| {
+            let mut input = start(&arn, "us-east-1a", "1m");
+            input["Comment"] = json!(comment);
+            input
+        };
         world.refused(Code::ValidationError, "StartZonalShift", input(&"é".repeat(129)));
         world.refused(Code::ValidationError, "StartZonalShift", input("a\nb"));
         world.call("StartZonalShift", input(&"é".repeat(128)));

@@ -120,7 +120,7 @@ pub fn ip_address_type(text: &str) -> Result<IpAddressType, Fault> {
         "ipv4" => Ok(IpAddressType::Ipv4),
         "dualstack" => Ok(IpAddressType::Dualstack),
         "dualstack-without-public-ipv4" => Err(Fault::configuration(
-            "IpAddressType dualstack-without-public-ipv4 is for Application Load Balancers: allowed are ipv4, dualstack",
+            "IpAddressType is dualstack-without-public-ipv4, of other load balancers: allowed are ipv4, dualstack",
         )),
         other => Err(checks::not_one_of("IpAddressType", other, &["ipv4", "dualstack"])),
     }
@@ -144,8 +144,7 @@ pub fn source_nat(text: Option<&str>) -> Result<(), Fault> {
 fn with_subnets(balancer: &LoadBalancer) -> Result<&str, Fault> {
     balancer.vpc.as_deref().filter(|_| !balancer.zones.is_empty()).ok_or_else(|| {
         Fault::configuration(format!(
-            "the load balancer {} has no subnets but addresses of its own, which the file that made it names: change them \
-             there",
+            "the load balancer {} has no subnets but addresses of its own, which a file names: change them there",
             balancer.name
         ))
     })
@@ -245,16 +244,16 @@ fn fits_listeners(balancer: &LoadBalancer, to: IpAddressType, state: &State) -> 
         match to {
             IpAddressType::Dualstack if matches!(protocol, Protocol::Udp | Protocol::TcpUdp) => {
                 return Err(Fault::configuration(format!(
-                    "dualstack load balancers have only TCP and TLS listeners, and {} has {protocol} on port {port}: delete \
-                     that listener first",
+                    "dualstack load balancers have only TCP and TLS listeners, and {} has {protocol} on port {port}: \
+                     delete that listener first",
                     balancer.name
                 )));
             }
             IpAddressType::Ipv4 => {
                 if let Some(group) = group.filter(|group| group.family == Family::Ipv6) {
                     return Err(Fault::configuration(format!(
-                        "the target group {} of the listener on port {port} has IPv6 targets, which only dualstack load \
-                         balancers can have: forward to another first",
+                        "the target group {} of the listener on port {port} has IPv6 targets, which need dualstack: \
+                         forward to another first",
                         group.name
                     )));
                 }

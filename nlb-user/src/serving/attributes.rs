@@ -4,9 +4,7 @@ use std::collections::BTreeMap;
 
 use nlb_common::layout::MAX_TARGETS;
 
-use super::{
-    HealthThreshold, Limits, Listener, Protocol,
-};
+use super::{HealthThreshold, Limits, Listener, Protocol};
 use crate::manifest::tree::{Reader, Value, list};
 
 /// Key of a listener's idle timeout.

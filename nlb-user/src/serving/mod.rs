@@ -11,6 +11,7 @@ mod attributes;
 mod config;
 mod diff;
 mod edit;
+mod lower;
 mod parse;
 mod parse_group;
 mod rules;
@@ -27,3 +28,4 @@ pub use config::{
 pub use diff::{Change, ChangeKind, changes};
 pub use edit::EditError;
 pub use crate::manifest::{Invalid, MAX_BYTES, Problem, ReadError, read_text};
+pub use lower::{Served, lower, own_addresses};

@@ -2,11 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::{
-    Target, TargetGroup, TargetType, attributes,
-    parse::Parser,
-    rules,
-};
+use super::{Target, TargetGroup, TargetType, attributes, parse::Parser, rules};
 use crate::manifest::tree::{Value, quote};
 
 impl<'a> Parser<'_, 'a> {

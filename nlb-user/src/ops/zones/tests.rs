@@ -36,10 +36,9 @@ fn more_zones() {
     let mut world = World::new();
     let arn =
         create(&mut world, "internet-facing", "ipv4", json!([{"SubnetId": "subnet-b", "AllocationId": "eipalloc-1"}]));
-    let input = mappings(
-        &arn,
-        json!([{"SubnetId": "subnet-b"}, {"SubnetId": "subnet-a", "AllocationId": "eipalloc-2"}, {"SubnetId": "subnet-c"}]),
-    );
+    let c = json!({"SubnetId": "subnet-c"});
+    let input =
+        mappings(&arn, json!([{"SubnetId": "subnet-b"}, {"SubnetId": "subnet-a", "AllocationId": "eipalloc-2"}, c]));
     let output = world.call(SUBNETS, input);
     assert_eq!(output["IpAddressType"], "ipv4");
     let zones = output["AvailabilityZones"].as_array().unwrap();
@@ -58,7 +57,7 @@ fn more_zones() {
     // The same again changes nothing, with or without addresses.
     let before = world.state.clone();
     world.call(SUBNETS, subnets(&arn, &["subnet-c", "subnet-b", "subnet-a"]));
-    let same = json!([{"SubnetId": "subnet-b", "AllocationId": "eipalloc-1"}, {"SubnetId": "subnet-a"}, {"SubnetId": "subnet-c"}]);
+    let same = json!([{"SubnetId": "subnet-b", "AllocationId": "eipalloc-1"}, {"SubnetId": "subnet-a"}, c]);
     world.call(SUBNETS, mappings(&arn, same));
     assert_eq!(world.state, before);
 }
