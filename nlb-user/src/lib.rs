@@ -7,6 +7,8 @@ pub mod model;
 
 pub mod ops;
 
+pub mod manifest;
+
 pub mod serving;
 
 pub mod store;
