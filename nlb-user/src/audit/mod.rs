@@ -37,14 +37,14 @@ pub struct Settings {
     /// How large it may become, in bytes.
     pub max_bytes: u64,
     /// How many older files are kept.
-    pub keep: usize,
+    pub keep: u32,
 }
 
 impl Settings {
     /// The default of `max_bytes`.
     pub const MAX_BYTES: u64 = 16 << 20;
     /// The default of `keep`.
-    pub const KEEP: usize = 8;
+    pub const KEEP: u32 = 8;
 
     /// This file, with the defaults.
     pub fn new(file: PathBuf) -> Self {

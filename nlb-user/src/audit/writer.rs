@@ -229,14 +229,14 @@ impl Open {
 }
 
 /// The name of an older file: 1 is the one before the current.
-pub fn older(path: &Path, number: usize) -> PathBuf {
+pub fn older(path: &Path, number: u32) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(format!(".{number}"));
     name.into()
 }
 
 /// Makes each file one older; `keep` older ones stay.
-fn rotate(path: &Path, keep: usize) -> io::Result<()> {
+fn rotate(path: &Path, keep: u32) -> io::Result<()> {
     let exists = |error: &io::Error| error.kind() != io::ErrorKind::NotFound;
     for number in (1..keep).rev() {
         match fs::rename(older(path, number), older(path, number + 1)) {
@@ -264,7 +264,7 @@ fn rotate(path: &Path, keep: usize) -> io::Result<()> {
 mod tests {
     use super::*;
 
-    fn settings(dir: &tempfile::TempDir, max_bytes: u64, keep: usize) -> Settings {
+    fn settings(dir: &tempfile::TempDir, max_bytes: u64, keep: u32) -> Settings {
         Settings { file: dir.path().join("log/audit.log"), max_bytes, keep }
     }
 
