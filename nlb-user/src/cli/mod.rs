@@ -12,6 +12,7 @@ pub mod inspect;
 pub mod output;
 pub mod run;
 pub mod status;
+pub mod store;
 pub mod target;
 
 use std::path::PathBuf;
@@ -62,6 +63,8 @@ enum Command {
     Counters(counters::Args),
     /// Tell which target a connection would get or has, and why
     Explain(explain::Args),
+    /// Export, import, check or back up what is stored
+    Store(store::Args),
     /// Show the versions of this command and of the map layout it understands
     Version,
 }
@@ -85,6 +88,7 @@ impl Cli {
             Command::Flow(command) => flow::execute(command, &node, &output),
             Command::Counters(args) => counters::execute(args, &node, &output),
             Command::Explain(args) => explain::execute(args, &node, &output),
+            Command::Store(args) => store::execute(args, &node, &output),
             Command::Version => Ok(()),
         }
     }
@@ -157,6 +161,10 @@ mod tests {
             "nlb counters --all",
             "nlb counters --watch",
             "nlb explain tcp 198.18.1.1:40000 198.18.0.10:80 --seq 7",
+            "nlb store export --with-secret",
+            "nlb store import --force lb.json --state /tmp/s",
+            "nlb store --state /tmp/s check --output json",
+            "nlb store backup /tmp/b",
             "nlb version",
         ] {
             assert_eq!(code(line), 0, "{line}");

@@ -257,13 +257,8 @@ impl Node {
     }
 
     /// What the file says there is around the node.
-    pub const fn inventory(&self) -> &Inventory {
-        &self.inventory
-    }
-
-    /// The file of the audit log.
-    pub fn audit_file(&self) -> PathBuf {
-        self.audit.file.clone().unwrap_or_else(|| self.state_dir.join("audit.log"))
+    pub fn inventory(&self) -> Inventory {
+        self.inventory.clone()
     }
 
     /// Reads who may call the API: the access keys of the file, those of its `access_key_file`, and their secrets.
