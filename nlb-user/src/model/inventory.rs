@@ -24,6 +24,8 @@ pub struct Inventory {
     pub certificates: BTreeMap<String, Certificate>,
     /// Application Load Balancers, by ARN.
     pub application_load_balancers: BTreeMap<String, ApplicationLoadBalancer>,
+    /// Certificates that no listener can use, by ARN, and why.
+    pub unsuitable: BTreeMap<String, String>,
 }
 
 /// A range of addresses in one zone.
@@ -144,6 +146,7 @@ impl Inventory {
             security_groups: both(&self.security_groups, &added.security_groups),
             certificates: both(&self.certificates, &added.certificates),
             application_load_balancers: both(&self.application_load_balancers, &added.application_load_balancers),
+            unsuitable: self.unsuitable.clone(),
         }
     }
 

@@ -126,9 +126,8 @@ pub struct ZonalShift {
 impl LoadBalancer {
     /// All its addresses: those of its zones, and those of a file.
     pub fn all_addresses(&self) -> impl Iterator<Item = IpAddr> + '_ {
-        let zones = self.zones.iter().flat_map(|zone| {
-            std::iter::once(IpAddr::V4(zone.ipv4)).chain(zone.ipv6.map(IpAddr::V6))
-        });
+        let zones =
+            self.zones.iter().flat_map(|zone| std::iter::once(IpAddr::V4(zone.ipv4)).chain(zone.ipv6.map(IpAddr::V6)));
         zones.chain(self.addresses.iter().copied())
     }
 

@@ -3,6 +3,7 @@
 //! Every key has a default, so the file is optional. Every command reads it, to find the same node; only the
 //! controller reads the secrets that it names ([`Node::keys`]). To pick up changes is to load it again.
 
+pub mod certificates;
 mod error;
 mod inventory;
 mod keys;

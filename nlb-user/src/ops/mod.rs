@@ -2,10 +2,35 @@
 //! the next state.
 //!
 //! Pure: nothing here knows a socket, a file or a map. The HTTP server, the command line and tests run the same
-//! functions through [`run`]. One file a noun; `params` reads inputs, `checks` has what several nouns check.
+//! functions through [`run`]. One file a noun; `params` reads inputs, and what several nouns share is in `checks`,
+//! `names`, `find`, `paging`, `attributes` and `tags`. `testing` is a world for their tests.
 
+pub(crate) mod addresses;
+pub(crate) mod attributes;
 mod checks;
+mod find;
+pub mod inventory;
+mod overrides;
+mod paging;
 mod params;
+pub mod policies;
+pub mod health_check;
+pub mod limits;
+pub mod load_balancer_attributes;
+mod load_balancer_output;
+mod load_balancer_state;
+pub mod load_balancers;
+pub(crate) mod names;
+pub mod security_groups;
+pub(crate) mod subnet_mappings;
+pub mod tags;
+pub mod target_group_attributes;
+pub mod target_quotas;
+pub mod targets;
+#[cfg(test)]
+pub(crate) mod testing;
+pub mod zonal_shift;
+pub mod zones;
 
 use jiff::Timestamp;
 use serde::{Serialize, de::DeserializeOwned};
@@ -24,6 +49,8 @@ pub struct Context<'a> {
     pub quotas: &'a Quotas,
     /// What the node sees.
     pub observed: &'a Observed,
+    /// The smallest `tcp.idle_timeout.seconds`: 60, unless a test lowers it.
+    pub min_idle_s: u16,
     /// The time of the call.
     pub now: Timestamp,
 }
@@ -48,9 +75,24 @@ pub struct Done {
     pub next: Option<State>,
 }
 
+/// What an operation answers that has nothing to tell.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize)]
+pub struct Void {}
+
 /// Whether the operation of this name only looks.
 pub fn only_looks(operation: &str) -> bool {
-    operation.starts_with("Describe")
+    operation.starts_with("Describe") || operation.starts_with("List")
+}
+
+/// A time as the API writes it.
+pub fn time(time: Timestamp) -> String {
+    format!("{time:.3}")
+}
+
+/// The state after time has passed: targets whose draining is over have left. `None` if nothing has changed.
+pub fn expire(state: &State, now: Timestamp) -> Option<State> {
+    let mut next = state.clone();
+    targets::expire(&mut next, now).then_some(next)
 }
 
 /// Runs an operation by its name.
@@ -58,13 +100,69 @@ pub fn only_looks(operation: &str) -> bool {
 /// # Errors
 /// As the operation says; `InvalidAction` if there is none of this name.
 pub fn run(state: &State, operation: &str, input: &Value, context: &Context<'_>) -> Result<Done, Fault> {
-    let _call = Call { state, input, context };
+    let call = Call { state, input, context };
     match operation {
-        _ => Err(Fault::new(
-            Code::InvalidAction,
-            format!("there is no operation {operation} in version 2015-12-01 of the API"),
-        )),
+        // Load balancers.
+        "CreateLoadBalancer" => call.change(load_balancers::create),
+        "DescribeLoadBalancers" => call.look(load_balancers::describe),
+        "DeleteLoadBalancer" => call.change(load_balancers::delete),
+        "DescribeLoadBalancerAttributes" => call.look(load_balancer_attributes::describe),
+        "ModifyLoadBalancerAttributes" => call.change(load_balancer_attributes::modify),
+        // Zones and addresses of load balancers.
+        "SetSubnets" => call.change(zones::set_subnets),
+        "SetIpAddressType" => call.change(zones::set_ip_address_type),
+        "SetSecurityGroups" => call.change(security_groups::set),
+        // Zonal shifts.
+        "StartZonalShift" => call.change(zonal_shift::start),
+        "UpdateZonalShift" => call.change(zonal_shift::update),
+        "CancelZonalShift" => call.change(zonal_shift::cancel),
+        "ListZonalShifts" => call.look(zonal_shift::list),
+        // Tags.
+        "AddTags" => call.change(tags::add),
+        "RemoveTags" => call.change(tags::remove),
+        "DescribeTags" => call.look(tags::describe),
+        // Limits.
+        "DescribeAccountLimits" => call.look(limits::describe),
+        // Target groups.
+        "DescribeTargetGroupAttributes" => call.look(target_group_attributes::describe),
+        "ModifyTargetGroupAttributes" => call.change(target_group_attributes::modify),
+        // Targets.
+        "SetTargetState" => call.change(overrides::set),
+        "RegisterTargets" => call.change(targets::register),
+        "DeregisterTargets" => call.change(targets::deregister),
+        // Listeners.
+        // Certificates and policies.
+        "DescribeSSLPolicies" => call.look(policies::describe),
+        // Inventory.
+        "CreateInventory" => call.change(inventory::create),
+        "ListInventory" => call.look(inventory::list),
+        "ModifyInventory" => call.change(inventory::modify),
+        "DeleteInventory" => call.change(inventory::delete),
+        // What is for other kinds of load balancers.
+        _ => Err(unknown(operation)),
     }
+}
+
+/// Whether the operation of this name is one of our own, for commands and not for the API.
+pub fn is_local(operation: &str) -> bool {
+    matches!(
+        operation,
+        "StartZonalShift"
+            | "UpdateZonalShift"
+            | "CancelZonalShift"
+            | "ListZonalShifts"
+            | "CreateInventory"
+            | "ListInventory"
+            | "ModifyInventory"
+            | "DeleteInventory"
+            | "SetTargetState"
+    )
+}
+
+/// That there is no operation of this name.
+pub fn unknown(operation: &str) -> Fault {
+    let message = format!("there is no operation {operation} in version 2015-12-01 of the API");
+    Fault::new(Code::InvalidAction, message)
 }
 
 /// A call: what [`run`] hands to an operation.

@@ -3,15 +3,11 @@
 //! Nothing outside this room knows which engine keeps them.
 
 mod error;
-mod file;
-pub mod legacy;
 mod memory;
 mod reader;
 mod schema;
 mod sqlite;
 
-#[cfg(test)]
-mod kill;
 #[cfg(test)]
 mod damage_tests;
 #[cfg(test)]
@@ -20,8 +16,6 @@ mod disk_tests;
 mod kill_tests;
 #[cfg(test)]
 mod sqlite_tests;
-#[cfg(test)]
-mod tests;
 
 use std::{collections::BTreeMap, fmt, str::FromStr};
 
@@ -29,7 +23,6 @@ use nlb_common::hash::Secret;
 use serde::{Deserialize, Serialize};
 
 pub use error::StoreError;
-pub use file::FileStore;
 pub use memory::MemoryStore;
 pub use reader::Reader;
 pub use sqlite::SqliteStore;

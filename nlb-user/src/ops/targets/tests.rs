@@ -1,0 +1,1 @@
+//! Registering and deregistering, and where targets are.
