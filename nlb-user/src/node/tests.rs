@@ -188,6 +188,19 @@ fn mistakes_name_the_place_what_was_found_and_what_is_allowed() {
     assert!(!message("zone = ").contains('\n'));
 }
 
+/// Each mistake has a line of its own, and is one of `ops::inventory`.
+#[test]
+fn an_inventory_that_does_not_go_together_is_refused() {
+    let told = message(
+        "[[subnet]]\nid = \"a\"\nvpc = \"v\"\nzone = \"Z\"\ncidr = \"10.0.0.0/24\"\n\
+         [[instance]]\nid = \"i-1\"\nsubnet = \"b\"\naddress = \"10.0.0.7\"\n",
+    );
+    let lines: Vec<&str> = told.lines().collect();
+    let [zone, subnet] = lines.as_slice() else { panic!("{told}") };
+    assert!(zone.starts_with("node.toml: subnet a: zone \"Z\""), "{zone}");
+    assert!(subnet.starts_with("node.toml: i-1: there is no subnet b"), "{subnet}");
+}
+
 #[test]
 fn a_file_that_was_named_must_be_there() {
     let error = Node::load(Some(Path::new("/nonexistent/node.toml"))).unwrap_err().to_string();
