@@ -51,6 +51,7 @@ pub struct Input {
 pub fn register(state: &mut State, input: Input, context: &Context<'_>) -> Result<Void, Fault> {
     let mut group = find::target_group(state, &input.target_group_arn)?.clone();
     not_empty(&input.targets)?;
+    let mut any_new = false;
     for named in &input.targets {
         let zone = named.availability_zone.as_deref();
         let (key, target) = checked(&group, named.id()?, named.port, zone, context)?;
@@ -60,6 +61,10 @@ pub fn register(state: &mut State, input: Input, context: &Context<'_>) -> Resul
             continue;
         }
         Arc::make_mut(&mut group).targets.insert(key, target);
+        any_new = true;
+    }
+    if !any_new {
+        return Ok(Void {});
     }
     target_quotas::check_group(&group, context)?;
     let arn = group.arn.clone();
@@ -184,7 +189,10 @@ pub fn checked(
 }
 
 /// What a target is named by; only the form is looked at.
-fn key(group: &TargetGroup, id: &str, port: Option<i64>) -> Result<TargetKey, Fault> {
+///
+/// # Errors
+/// `InvalidTarget` if it is of another form, `ValidationError` if its port can't be.
+pub fn key(group: &TargetGroup, id: &str, port: Option<i64>) -> Result<TargetKey, Fault> {
     let port = match port {
         Some(port) => checks::within("the Port of a target", port, 1..=65535)? as u16,
         None => group.port,
@@ -277,7 +285,7 @@ fn check_address(group: &TargetGroup, address: IpAddr, inventory: &Inventory) ->
 }
 
 /// Why nothing can be sent to an address, if so.
-fn unusable(address: IpAddr) -> Option<&'static str> {
+pub fn unusable(address: IpAddr) -> Option<&'static str> {
     let mapped = matches!(address, IpAddr::V6(v6) if v6.to_ipv4_mapped().is_some());
     let link_local = match address {
         IpAddr::V4(v4) => v4.is_link_local(),

@@ -82,7 +82,7 @@ impl Settings {
     pub fn of(node: &Node) -> Self {
         Self {
             account: node.account(),
-            inventory: node.inventory(),
+            inventory: node.inventory().clone(),
             quotas: node.quotas.clone(),
             limits: Limits::from_env(),
         }
@@ -419,7 +419,7 @@ impl<S: Store> Controller<S> {
             DesiredLoadBalancer {
                 name: balancer.name.clone(),
                 addresses: serving::own_addresses(balancer, &self.inventory).collect(),
-                state: state.to_owned(),
+                state: state.as_str().to_owned(),
                 reason,
             }
         };

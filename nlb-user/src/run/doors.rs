@@ -52,7 +52,7 @@ impl Doors {
         let settings = audit::Settings {
             file: node.audit.file.clone().unwrap_or_else(|| audit::default_path(node)),
             max_bytes: node.audit.max_bytes,
-            keep: node.audit.keep as usize,
+            keep: node.audit.keep,
         };
         let audit = Audit::open(settings, node.account())?;
         let (sender, calls) = mpsc::channel(QUEUE);

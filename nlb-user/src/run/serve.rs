@@ -224,7 +224,7 @@ impl<S: Store> Loop<S> {
         let dry_run = matches!(request, Request::Apply { dry_run: true, .. });
         let known = self.controller.warnings();
         let outcome = self.controller.after(request).and_then(|(new, output)| {
-            let maps = self.plane.as_mut().map(|plane| plane.dataplane.maps());
+            let maps = self.plane.as_mut().map(|plane| plane.dataplane.maps() as &mut dyn Maps);
             Ok((self.controller.change(maps, new, dry_run)?, output))
         });
         let (mut applied, output) = match outcome {
@@ -330,7 +330,7 @@ impl<S: Store> Loop<S> {
 
     /// Lets go of targets whose draining is over.
     fn expire(&mut self) {
-        let maps = self.plane.as_mut().map(|plane| plane.dataplane.maps());
+        let maps = self.plane.as_mut().map(|plane| plane.dataplane.maps() as &mut dyn Maps);
         match self.controller.expire(maps) {
             Ok(true) => self.refresh(false),
             Ok(false) => {}
