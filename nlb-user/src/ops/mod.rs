@@ -91,10 +91,13 @@ pub fn time(time: Timestamp) -> String {
     format!("{time:.3}")
 }
 
-/// The state after time has passed: targets whose draining is over have left. `None` if nothing has changed.
+/// The state after time has passed: targets whose draining is over have left, and zonal shifts that are over have
+/// ended. `None` if nothing has changed.
 pub fn expire(state: &State, now: Timestamp) -> Option<State> {
     let mut next = state.clone();
-    targets::expire(&mut next, now).then_some(next)
+    let left = targets::expire(&mut next, now);
+    let ended = zonal_shift::end_expired(&mut next, now);
+    (left || ended).then_some(next)
 }
 
 /// Runs an operation by its name.
