@@ -100,7 +100,7 @@ const fn family(group: &TargetGroup) -> &'static str {
 }
 
 /// A target as commands write it.
-fn target(TargetKey { id, port }: &TargetKey) -> String {
+pub(super) fn target(TargetKey { id, port }: &TargetKey) -> String {
     match id {
         TargetId::Ip(address) => SocketAddr::new(*address, *port).to_string(),
         TargetId::Instance(_) | TargetId::Alb(_) => format!("{id}:{port}"),

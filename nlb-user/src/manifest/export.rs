@@ -12,7 +12,7 @@ use crate::{
     model::{
         Family, HealthCheck, IpAddressType, Listener, LoadBalancer, Scheme, State, TargetGroup, TargetType, ZoneMapping,
     },
-    ops::health_check,
+    ops::health_check::{self, Wanted},
 };
 
 /// The shape of the file.
@@ -219,20 +219,24 @@ impl<'a> HealthShape<'a> {
     fn of(group: &'a TargetGroup) -> Self {
         let HealthCheck { protocol, port, path, matcher, .. } = &group.health_check;
         let check = &group.health_check;
-        let usual = health_check::defaults(group.target_type, None);
-        let default = health_check::defaults(group.target_type, Some(*protocol));
-        fn other<T: PartialEq>(it: T, default: &T) -> Option<T> {
-            (it != *default).then_some(it)
+        let settled = |protocol: Option<String>| {
+            health_check::settled(&Wanted { protocol, ..Wanted::default() }, group.target_type).ok()
+        };
+        let usual = settled(None);
+        let default = settled(Some(protocol.to_string()));
+        fn other<T: PartialEq>(it: T, default: Option<T>) -> Option<T> {
+            (default.as_ref() != Some(&it)).then_some(it)
         }
+        let default = default.as_ref();
         Self {
-            protocol: (*protocol != usual.protocol).then(|| protocol.as_str()),
+            protocol: usual.filter(|usual| usual.protocol != *protocol).map(|_| protocol.as_str()),
             port: *port,
-            path: path.as_deref().filter(|_| *path != default.path),
-            matcher: matcher.as_deref().filter(|_| *matcher != default.matcher),
-            interval_seconds: other(check.interval_s, &default.interval_s),
-            timeout_seconds: other(check.timeout_s, &default.timeout_s),
-            healthy_threshold: other(check.healthy_threshold, &default.healthy_threshold),
-            unhealthy_threshold: other(check.unhealthy_threshold, &default.unhealthy_threshold),
+            path: path.as_deref().filter(|path| default.and_then(|it| it.path.as_deref()) != Some(*path)),
+            matcher: matcher.as_deref().filter(|it| default.and_then(|it| it.matcher.as_deref()) != Some(*it)),
+            interval_seconds: other(check.interval_s, default.map(|it| it.interval_s)),
+            timeout_seconds: other(check.timeout_s, default.map(|it| it.timeout_s)),
+            healthy_threshold: other(check.healthy_threshold, default.map(|it| it.healthy_threshold)),
+            unhealthy_threshold: other(check.unhealthy_threshold, default.map(|it| it.unhealthy_threshold)),
         }
     }
 

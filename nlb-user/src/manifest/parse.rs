@@ -5,17 +5,21 @@ use std::{
     net::IpAddr,
 };
 
+use jiff::Timestamp;
+
 use super::{
     address,
     problem::Invalid,
-    shape::{Addresses, BalancerEntry, Document, GroupEntry, ListenerEntry, MappingEntry, Placed},
+    shape::{BalancerEntry, Document, GroupEntry, ListenerEntry, Placed, SubnetEntry},
+    terms,
     tree::{Object, Place, Reader, Source, Value, list, load, quote},
 };
 use crate::{
-    model::{Fault, IpAddressType, Protocol, Quotas, Scheme, TargetType},
+    model::{Account, Arn, Fault, IpAddressType, LoadBalancer, Protocol, Quotas, Scheme, TargetType},
     ops::{
         attributes::{self, Attribute, Given},
-        names,
+        load_balancer_attributes, names,
+        subnet_mappings::{self, Asked, Network},
         tags::{self, Tag},
     },
     serving::Limits,
@@ -58,6 +62,13 @@ pub(super) struct Parser<'r> {
     users: BTreeMap<String, String>,
     /// Addresses of load balancers and where they stand.
     addresses: HashMap<IpAddr, String>,
+}
+
+/// Where a load balancer's addresses are from.
+struct Addresses {
+    own: Vec<Placed<IpAddr>>,
+    subnets: Option<Placed<Vec<SubnetEntry>>>,
+    ip_address_type: IpAddressType,
 }
 
 /// Names of things of a kind, and where they stand.
@@ -116,31 +127,47 @@ impl<'r> Parser<'r> {
         let name = self.name(&mut fields, names, names::load_balancer);
         let schemes = [Scheme::InternetFacing, Scheme::Internal];
         let scheme = self.word_or(fields.optional("scheme"), &schemes, Scheme::as_str, Scheme::default());
-        let addresses = self.addresses(&mut fields);
+        let addresses = self.addresses(&mut fields, scheme.as_ref().map(|scheme| scheme.value));
         let security_groups = self.texts(fields.optional("security_groups"), "the id of a security group");
-        let attributes = self.attributes(fields.optional("attributes"), crate::ops::load_balancers::ATTRIBUTES);
+        let attributes = fields.optional("attributes");
         let tags = self.tags(fields.optional("tags"));
         let listeners = self.reader.required(&mut fields, "listeners", "[...]");
         let user = name.as_ref().map_or("?", |name| &name.value).to_owned();
         let listeners = listeners.and_then(|value| self.listeners(&value, &user));
+        let (name, Addresses { own, subnets, ip_address_type }) = (name?, addresses?);
+        let mut built = LoadBalancer {
+            arn: Arn::load_balancer(&nobody(), &name.value, ""),
+            name: name.value.clone(),
+            scheme: scheme?.value,
+            ip_address_type,
+            vpc: None,
+            zones: Vec::new(),
+            addresses: own.iter().map(|address| address.value).collect(),
+            security_groups: security_groups.as_ref()?.value.iter().map(|id| id.value.clone()).collect(),
+            attributes: BTreeMap::new(),
+            tags: tags?,
+            zonal_shift: None,
+            created: Timestamp::UNIX_EPOCH,
+        };
+        let attributes = self.attributes(attributes, &load_balancer_attributes::table(&built))?;
+        built.attributes = attributes.value;
         Some(BalancerEntry {
             at: value.place(),
-            name: name?,
-            scheme: scheme?.value,
-            addresses: addresses?,
+            name,
+            built,
+            addresses: own,
+            subnets,
             security_groups: security_groups?.value,
-            attributes: attributes?,
-            tags: tags?,
+            attributes_at: attributes.at,
             listeners: listeners?,
         })
     }
 
     /// Either `addresses`, or `subnets`, or `subnet_mappings`.
-    fn addresses(&mut self, fields: &mut Object<'_>) -> Option<Addresses> {
+    fn addresses(&mut self, fields: &mut Object<'_>, scheme: Option<Scheme>) -> Option<Addresses> {
         let own = fields.optional("addresses");
         let subnets = fields.optional("subnets");
         let mappings = fields.optional("subnet_mappings");
-        let types = [IpAddressType::Ipv4, IpAddressType::Dualstack];
         let family = fields.optional("ip_address_type");
         for other in [&own, &subnets, &mappings].into_iter().flatten().skip(1) {
             let text = "a load balancer has either `addresses`, or `subnets`, or `subnet_mappings`: remove the others";
@@ -148,27 +175,38 @@ impl<'r> Parser<'r> {
         }
         if let Some(own) = own {
             if let Some(family) = family {
-                self.reader.problem(&family, "this field goes with subnets: `addresses` tell their families: remove it");
+                let text = "this field goes with subnets, and `addresses` tell their families themselves: remove it";
+                self.reader.problem(&family, text);
             }
-            return self.own_addresses(&own).map(Addresses::Own);
+            let own = self.own_addresses(&own)?;
+            let ip_address_type = match own.iter().any(|address| address.value.is_ipv6()) {
+                true => IpAddressType::Dualstack,
+                false => IpAddressType::Ipv4,
+            };
+            return Some(Addresses { own, subnets: None, ip_address_type });
         }
-        let mappings = match (subnets, mappings) {
-            (Some(value), _) => self.each(&value, |parser, value| {
-                let subnet = parser.text(value, "the id of a subnet")?;
-                let at = value.place();
-                Some(MappingEntry { at, subnet, allocation_id: None, private_ipv4: None, ipv6: None })
-            }),
-            (None, Some(value)) => self.each(&value, Self::mapping),
-            (None, None) => {
-                let at = fields.at.clone();
-                let text = "the field `addresses` is missing: write \"addresses\": [\"198.18.0.10\"], or `subnets`, or \
-                            `subnet_mappings`";
-                self.reader.problem(&at, text);
-                None
-            }
-        };
+        let types = [IpAddressType::Ipv4, IpAddressType::Dualstack];
         let family = self.word_or(family, &types, IpAddressType::as_str, IpAddressType::default());
-        Some(Addresses::Subnets { mappings: mappings?, ip_address_type: family? })
+        let network = scheme.zip(family.as_ref()).map(|(scheme, family)| Network {
+            scheme,
+            ip_address_type: family.value,
+            present: None,
+        });
+        let Some(value) = subnets.as_ref().or(mappings.as_ref()) else {
+            let at = fields.at.clone();
+            let text = "the field `addresses` is missing: write \"addresses\": [\"198.18.0.10\"], or `subnets`, or \
+                        `subnet_mappings`";
+            self.reader.problem(&at, text);
+            return None;
+        };
+        let entries = match subnets.is_some() {
+            true => self.each(value, Self::subnet),
+            false => self.each(value, |parser, value| parser.mapping(value, network)),
+        };
+        if entries.as_ref().is_some_and(|entries| entries.value.is_empty()) {
+            self.reader.problem(value, "found an empty list: a load balancer needs at least one subnet");
+        }
+        Some(Addresses { own: Vec::new(), subnets: Some(entries?), ip_address_type: family?.value })
     }
 
     fn own_addresses(&mut self, value: &Value<'_>) -> Option<Vec<Placed<IpAddr>>> {
@@ -191,7 +229,13 @@ impl<'r> Parser<'r> {
         Some(read.value)
     }
 
-    fn mapping(&mut self, value: &Value<'_>) -> Option<MappingEntry> {
+    fn subnet(&mut self, value: &Value<'_>) -> Option<SubnetEntry> {
+        let subnet = self.text(value, "the id of a subnet")?.value;
+        let asked = Asked { subnet, allocation_id: None, private_ipv4: None, ipv6: None };
+        Some(SubnetEntry { at: value.place(), asked })
+    }
+
+    fn mapping(&mut self, value: &Value<'_>, network: Option<Network<'_>>) -> Option<SubnetEntry> {
         let allowed = ["subnet", "allocation_id", "private_ipv4_address", "ipv6_address"];
         let mut fields = self.reader.object(value, &allowed)?;
         let subnet = self.reader.required(&mut fields, "subnet", "\"subnet-a\"");
@@ -201,8 +245,14 @@ impl<'r> Parser<'r> {
         });
         let private_ipv4 = self.optional(&mut fields, "private_ipv4_address", Self::parsed);
         let ipv6 = self.optional(&mut fields, "ipv6_address", Self::parsed);
-        let at = value.place();
-        Some(MappingEntry { at, subnet: subnet?, allocation_id: allocation_id?, private_ipv4: private_ipv4?, ipv6: ipv6? })
+        let asked = Asked {
+            subnet: subnet?.value,
+            allocation_id: allocation_id?.map(|it| it.value),
+            private_ipv4: private_ipv4?.map(|it| it.value),
+            ipv6: ipv6?.map(|it| it.value),
+        };
+        self.hold(value, subnet_mappings::goes_with(&asked, network?))?;
+        Some(SubnetEntry { at: value.place(), asked })
     }
 
     fn listeners(&mut self, value: &Value<'_>, balancer: &str) -> Option<Vec<ListenerEntry>> {
@@ -267,6 +317,30 @@ impl<'r> Parser<'r> {
             attributes: attributes?,
             tags: tags?,
         })
+    }
+
+    /// Attributes of a listener. Tests may lower the smallest idle timeout.
+    fn listener_attributes(
+        &mut self,
+        value: Option<Value<'_>>,
+        protocol: Option<&Placed<Protocol>>,
+    ) -> Option<Placed<BTreeMap<String, String>>> {
+        let _ = protocol;
+        let table = [Attribute {
+            key: "tcp.idle_timeout.seconds",
+            allowed: attributes::Allowed::Number(self.limits.min_idle_s.into()..=6000),
+            default: "350",
+        }];
+        self.attributes(value, &table)
+    }
+
+    /// Says if a listener with this protocol can't forward to such a group.
+    fn together(&mut self, at: &Value<'_>, protocol: Protocol, group: Protocol, _: TargetType) {
+        if !protocol.of_groups().contains(&group) {
+            let allowed: Vec<&str> = protocol.of_groups().iter().map(|protocol| protocol.as_str()).collect();
+            let allowed = allowed.join(" and ");
+            self.reader.problem(at, format!("found {}, a {group} group: a {protocol} listener takes {allowed} groups", at.found()));
+        }
     }
 
     /// The group that a listener names: it exists, and is nobody else's.
@@ -419,11 +493,16 @@ impl<'r> Parser<'r> {
         let Some(value) = value else { return Some(Placed { value: BTreeMap::new(), at: Place::default() }) };
         let mut all = BTreeMap::new();
         for (key, at) in self.reader.map(&value)?.into_fields() {
-            let Some(text) = self.reader.string(&at, "a string, as the values of all attributes") else { continue };
+            let Some(text) = self.attribute(&at) else { continue };
             let given = Given { key: Some(key.to_owned()), value: Some(text) };
             all.extend(self.hold(&at, attributes::checked(table, vec![given])).unwrap_or_default());
         }
         Some(placed(&value, all))
+    }
+
+    /// The value of an attribute.
+    pub fn attribute(&mut self, value: &Value<'_>) -> Option<String> {
+        self.reader.string(value, "a string, as the values of all attributes")
     }
 
     pub fn tags(&mut self, value: Option<Value<'_>>) -> Option<BTreeMap<String, String>> {
@@ -445,7 +524,7 @@ impl<'r> Parser<'r> {
 
     /// What a rule gives; what it says against it is a problem of `value`.
     pub fn hold<T>(&mut self, value: &Value<'_>, ruled: Result<T, Fault>) -> Option<T> {
-        ruled.map_err(|fault| self.reader.problem(value, fault.message)).ok()
+        ruled.map_err(|fault| self.reader.problem(value, terms::translate(&fault))).ok()
     }
 }
 
@@ -474,6 +553,11 @@ impl Family for std::net::Ipv4Addr {
 
 impl Family for std::net::Ipv6Addr {
     const NAME: &str = "an IPv6 address";
+}
+
+/// Whose resources those of a file are until they are applied.
+pub(super) const fn nobody() -> Account {
+    Account { region: String::new(), id: String::new() }
 }
 
 pub(super) fn placed<T>(value: &Value<'_>, it: T) -> Placed<T> {

@@ -1,12 +1,12 @@
 //! What a file says, in types, with the place of everything that can still turn out to be wrong.
 
-use std::{
-    collections::BTreeMap,
-    net::{IpAddr, Ipv4Addr, Ipv6Addr},
-};
+use std::{collections::BTreeMap, net::IpAddr};
 
 use super::tree::{Place, Source};
-use crate::model::{Family, HealthCheck, IpAddressType, Protocol, Scheme, TargetKey, TargetType};
+use crate::{
+    model::{LoadBalancer, Protocol, TargetGroup, TargetKey},
+    ops::subnet_mappings::Asked,
+};
 
 /// A file that is well-formed: its values are of the right kinds and in their ranges, its names are unique, and what it
 /// refers to within itself is there. Whether its resources can be had is for [`super::apply`] to say.
@@ -32,31 +32,22 @@ pub(super) struct Placed<T> {
 pub(super) struct BalancerEntry {
     pub at: Place,
     pub name: Placed<String>,
-    pub scheme: Scheme,
-    pub addresses: Addresses,
+    /// All that the file says of it but its subnets; ARN and time are nobody's.
+    pub built: LoadBalancer,
+    /// Where the addresses of its own stand.
+    pub addresses: Vec<Placed<IpAddr>>,
+    /// Its subnets, if it has no addresses of its own.
+    pub subnets: Option<Placed<Vec<SubnetEntry>>>,
     pub security_groups: Vec<Placed<String>>,
-    pub attributes: Placed<BTreeMap<String, String>>,
-    pub tags: BTreeMap<String, String>,
+    pub attributes_at: Place,
     pub listeners: Vec<ListenerEntry>,
 }
 
-/// Where a load balancer's addresses are from.
+/// A subnet and what is wanted there.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) enum Addresses {
-    /// The operator's own.
-    Own(Vec<Placed<IpAddr>>),
-    /// Subnets of the inventory.
-    Subnets { mappings: Placed<Vec<MappingEntry>>, ip_address_type: Placed<IpAddressType> },
-}
-
-/// A subnet and the address in it.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) struct MappingEntry {
+pub(super) struct SubnetEntry {
     pub at: Place,
-    pub subnet: Placed<String>,
-    pub allocation_id: Option<Placed<String>>,
-    pub private_ipv4: Option<Placed<Ipv4Addr>>,
-    pub ipv6: Option<Placed<Ipv6Addr>>,
+    pub asked: Asked,
 }
 
 /// A listener.
@@ -78,14 +69,9 @@ pub(super) struct ListenerEntry {
 pub(super) struct GroupEntry {
     pub at: Place,
     pub name: Placed<String>,
-    pub target_type: TargetType,
-    pub protocol: Placed<Protocol>,
-    pub port: u16,
+    /// All that the file says of it but its targets; ARN and time are nobody's.
+    pub built: TargetGroup,
     pub vpc: Option<Placed<String>>,
-    pub family: Family,
-    pub health_check: HealthCheck,
-    pub attributes: BTreeMap<String, String>,
-    pub tags: BTreeMap<String, String>,
     pub targets: Placed<Vec<TargetEntry>>,
 }
 

@@ -170,6 +170,11 @@ impl<'a> Object<'a> {
         self.fields.remove(name)
     }
 
+    /// A field that is still to be read.
+    pub fn get(&self, name: &str) -> Option<Value<'a>> {
+        self.fields.get(name).cloned()
+    }
+
     /// All fields, for objects whose keys are data.
     pub fn into_fields(self) -> BTreeMap<&'a str, Value<'a>> {
         self.fields
@@ -320,6 +325,14 @@ impl<'a> Value<'a> {
     /// The value that the whole file is.
     pub const fn root(node: &'a Node) -> Self {
         Self { node, path: String::new() }
+    }
+
+    /// The number that it is, as it is written.
+    pub fn number(&self) -> Option<&'a str> {
+        match &self.node.kind {
+            Kind::Number(text) => Some(text),
+            _ => None,
+        }
     }
 
     /// Where it stands.

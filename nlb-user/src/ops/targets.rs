@@ -179,7 +179,10 @@ pub fn checked(
 }
 
 /// What a target is named by; only the form is looked at.
-fn key(group: &TargetGroup, id: &str, port: Option<i64>) -> Result<TargetKey, Fault> {
+///
+/// # Errors
+/// `InvalidTarget` if it is of another form, `ValidationError` if its port can't be.
+pub fn key(group: &TargetGroup, id: &str, port: Option<i64>) -> Result<TargetKey, Fault> {
     let port = match port {
         Some(port) => checks::within("the Port of a target", port, 1..=65535)? as u16,
         None => group.port,
@@ -272,7 +275,7 @@ fn check_address(group: &TargetGroup, address: IpAddr, inventory: &Inventory) ->
 }
 
 /// Why nothing can be sent to an address, if so.
-fn unusable(address: IpAddr) -> Option<&'static str> {
+pub fn unusable(address: IpAddr) -> Option<&'static str> {
     let mapped = matches!(address, IpAddr::V6(v6) if v6.to_ipv4_mapped().is_some());
     let link_local = match address {
         IpAddr::V4(v4) => v4.is_link_local(),

@@ -24,7 +24,7 @@ use crate::{
     model::{Account, Added, Fault, Inventory, Quotas, RecordError, State},
     net::Resolution,
     node::{Node, certificates},
-    ops::{self, Context, Observed},
+    ops::{self, Observed},
     reconcile::{self, Inputs, Maps, MapsError, PlanError, Step},
     serving::{self, Config, Limits, Served},
     store::{Override, Store, StoreError},
