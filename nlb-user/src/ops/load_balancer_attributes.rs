@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     Context,
     attributes::{self, Allowed, Attribute, Given},
-    find, zonal_shift,
+    find, target_quotas, zonal_shift,
 };
 use crate::model::{Fault, IpAddressType, LoadBalancer, Scheme, State};
 
@@ -77,7 +77,7 @@ pub fn describe(state: &State, input: DescribeInput, _: &Context<'_>) -> Result<
 ///
 /// # Errors
 /// `LoadBalancerNotFound`, `ValidationError`; `InvalidConfigurationRequest` if attributes don't go together, or with
-/// the load balancer.
+/// the load balancer; `TooManyTargets` if cross-zone load balancing makes its targets too many.
 pub fn modify(state: &mut State, input: ModifyInput, context: &Context<'_>) -> Result<Output, Fault> {
     let balancer = find::load_balancer(state, &input.load_balancer_arn)?;
     let table = table(balancer);
@@ -86,9 +86,14 @@ pub fn modify(state: &mut State, input: ModifyInput, context: &Context<'_>) -> R
     set.extend(wanted.clone());
     go_together(&table, balancer, &wanted, &set, context)?;
     let arn = balancer.arn.clone();
+    let turned_on = attributes::value(&table, &set, CROSS_ZONE) == "true" && !cross_zone(balancer);
     let told = attributes::effective(&table, &set);
     if let Some(balancer) = state.load_balancers.get_mut(&arn) {
         Arc::make_mut(balancer).attributes = set;
+    }
+    if turned_on {
+        // An Application Load Balancer counts more now.
+        target_quotas::check(state, &arn, context)?;
     }
     Ok(Output { attributes: told })
 }
@@ -137,7 +142,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        model::{Arn, Code},
+        model::{Arn, Code, Protocol, Target, TargetId, TargetKey, TargetType},
         ops::testing::{self, World},
     };
 
@@ -233,6 +238,26 @@ mod tests {
         world.call("SetIpAddressType", json!({"LoadBalancerArn": arn, "IpAddressType": "ipv4"}));
         let output = world.call("DescribeLoadBalancerAttributes", json!({"LoadBalancerArn": arn}));
         assert_eq!(pairs(&output)[DENY_ALL_IGW_TRAFFIC], "false");
+    }
+
+    /// An Application Load Balancer counts as 50 targets, and as 100 with cross-zone load balancing.
+    #[test]
+    fn cross_zone_and_quotas() {
+        let mut world = World::new();
+        let arn = testing::load_balancer(&mut world.state, "web");
+        let group = testing::target_group(&mut world.state, "targets", Protocol::Tcp);
+        testing::listener(&mut world.state, &arn, Protocol::Tcp, 80, &group);
+        let change = Arc::make_mut(world.state.target_groups.get_mut(&group).unwrap());
+        change.target_type = TargetType::Alb;
+        let target = Target { zone: None, registered: change.created, draining_until: None };
+        change.targets.insert(TargetKey { id: TargetId::Alb(testing::ALB.into()), port: 80 }, target);
+        world.quotas.targets_per_load_balancer = 99;
+        world.refused(Code::TooManyTargets, MODIFY, modify(&arn, &[(CROSS_ZONE, "true")]));
+        world.quotas.targets_per_load_balancer = 100;
+        world.call(MODIFY, modify(&arn, &[(CROSS_ZONE, "true")]));
+        // What is on already is nobody's concern.
+        world.quotas.targets_per_load_balancer = 99;
+        world.call(MODIFY, modify(&arn, &[(CROSS_ZONE, "true"), (DELETION_PROTECTION, "true")]));
     }
 
     #[test]

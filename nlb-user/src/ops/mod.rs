@@ -29,6 +29,13 @@ pub mod target_groups;
 pub mod target_health;
 pub mod target_quotas;
 pub mod targets;
+mod actions;
+mod certificates;
+pub mod listener_attributes;
+mod listener_tls;
+pub mod listeners;
+mod other_kinds;
+mod rules;
 #[cfg(test)]
 pub(crate) mod testing;
 pub mod zonal_shift;
@@ -91,10 +98,13 @@ pub fn time(time: Timestamp) -> String {
     format!("{time:.3}")
 }
 
-/// The state after time has passed: targets whose draining is over have left. `None` if nothing has changed.
+/// The state after time has passed: targets whose draining is over have left, and zonal shifts that are over have
+/// ended. `None` if nothing has changed.
 pub fn expire(state: &State, now: Timestamp) -> Option<State> {
     let mut next = state.clone();
-    targets::expire(&mut next, now).then_some(next)
+    let left = targets::expire(&mut next, now);
+    let ended = zonal_shift::end_expired(&mut next, now);
+    (left || ended).then_some(next)
 }
 
 /// Runs an operation by its name.
@@ -138,7 +148,17 @@ pub fn run(state: &State, operation: &str, input: &Value, context: &Context<'_>)
         "DeregisterTargets" => call.change(targets::deregister),
         "DescribeTargetHealth" => call.look(target_health::describe),
         // Listeners.
+        "CreateListener" => call.change(listeners::create),
+        "DescribeListeners" => call.look(listeners::describe),
+        "ModifyListener" => call.change(listeners::modify),
+        "DeleteListener" => call.change(listeners::delete),
+        "DescribeListenerAttributes" => call.look(listener_attributes::describe),
+        "ModifyListenerAttributes" => call.change(listener_attributes::modify),
+        "DescribeRules" => call.look(rules::describe),
         // Certificates and policies.
+        "AddListenerCertificates" => call.change(certificates::add),
+        "RemoveListenerCertificates" => call.change(certificates::remove),
+        "DescribeListenerCertificates" => call.look(certificates::describe),
         "DescribeSSLPolicies" => call.look(policies::describe),
         // Inventory.
         "CreateInventory" => call.change(inventory::create),
@@ -146,6 +166,7 @@ pub fn run(state: &State, operation: &str, input: &Value, context: &Context<'_>)
         "ModifyInventory" => call.change(inventory::modify),
         "DeleteInventory" => call.change(inventory::delete),
         // What is for other kinds of load balancers.
+        other if other_kinds::has(other) => Err(other_kinds::refusal(other)),
         _ => Err(unknown(operation)),
     }
 }
