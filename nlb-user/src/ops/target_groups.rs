@@ -230,12 +230,47 @@ pub fn checked(wanted: Wanted, context: &Context<'_>) -> Result<TargetGroup, Fau
     match &wanted.vpc {
         None if wanted.of_file => {}
         None => return Err(Fault::validation("the parameter VpcId is required: name the VPC of the targets")),
-        Some(vpc) if !context.inventory.has_vpc(vpc) => {
-            let vpc = vpc.escape_debug();
-            return Err(Fault::validation(format!("VpcId is `{vpc}`: no subnet of the inventory is in such a VPC")));
-        }
-        Some(_) => {}
+        Some(vpc) => check_vpc(vpc, context)?,
     }
+    let health_check = health_check::settled(&wanted.health_check, target_type)?;
+    let group = TargetGroup {
+        arn: Arn::target_group(context.account, &wanted.name, &new_id()),
+        name: wanted.name,
+        target_type,
+        protocol,
+        port,
+        vpc: wanted.vpc,
+        family,
+        health_check,
+        attributes: BTreeMap::new(),
+        tags: BTreeMap::new(),
+        targets: BTreeMap::new(),
+        created: context.now,
+    };
+    goes_together(&group)?;
+    Ok(group)
+}
+
+/// Whether the targets of a group can be in this VPC.
+///
+/// # Errors
+/// `ValidationError`.
+pub fn check_vpc(vpc: &str, context: &Context<'_>) -> Result<(), Fault> {
+    match context.inventory.has_vpc(vpc) {
+        true => Ok(()),
+        false => {
+            let vpc = vpc.escape_debug();
+            Err(Fault::validation(format!("VpcId is `{vpc}`: no subnet of the inventory is in such a VPC")))
+        }
+    }
+}
+
+/// Whether type, protocol and family of a group go together.
+///
+/// # Errors
+/// `InvalidConfigurationRequest`.
+pub fn goes_together(group: &TargetGroup) -> Result<(), Fault> {
+    let TargetGroup { target_type, protocol, family, .. } = *group;
     if target_type == TargetType::Alb && protocol != Protocol::Tcp {
         return Err(Fault::configuration(format!("Protocol is {protocol}: target groups of type alb have TCP only")));
     }
@@ -250,21 +285,7 @@ pub fn checked(wanted: Wanted, context: &Context<'_>) -> Result<TargetGroup, Fau
             "IpAddressType is ipv6, and Protocol {protocol}: IPv6 target groups have TCP or TLS only"
         )));
     }
-    let health_check = health_check::settled(&wanted.health_check, target_type)?;
-    Ok(TargetGroup {
-        arn: Arn::target_group(context.account, &wanted.name, &new_id()),
-        name: wanted.name,
-        target_type,
-        protocol,
-        port,
-        vpc: wanted.vpc,
-        family,
-        health_check,
-        attributes: BTreeMap::new(),
-        tags: BTreeMap::new(),
-        targets: BTreeMap::new(),
-        created: context.now,
-    })
+    Ok(())
 }
 
 fn target_type(text: Option<&str>) -> Result<TargetType, Fault> {

@@ -24,7 +24,7 @@ use crate::{
     model::{Account, Added, Fault, Inventory, Quotas, RecordError, State},
     net::Resolution,
     node::{Node, certificates},
-    ops::{self, Context, Observed},
+    ops::{self, Observed},
     reconcile::{self, Inputs, Maps, MapsError, PlanError, Step},
     serving::{self, Config, Limits, Served},
     store::{Override, Store, StoreError},
@@ -135,7 +135,9 @@ impl<S: Store> Controller<S> {
             live_targets: None,
             written: Instant::now(),
         };
-        controller.reread()?;
+        let found = controller.store.get()?;
+        controller.revision = found.revision;
+        controller.take_up(State::from_records(&found.records)?);
         Ok(controller)
     }
 

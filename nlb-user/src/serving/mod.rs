@@ -29,3 +29,4 @@ pub use diff::{Change, ChangeKind, changes};
 pub use edit::EditError;
 pub use crate::manifest::{Invalid, MAX_BYTES, Problem, ReadError, read_text};
 pub use lower::{Served, lower, own_addresses};
+pub use warnings::warnings;
