@@ -7,6 +7,8 @@ pub mod model;
 
 pub mod ops;
 
+pub mod manifest;
+
 pub mod serving;
 
 pub mod store;
@@ -18,6 +20,10 @@ pub mod dataplane;
 pub mod net;
 
 pub mod run;
+
+pub mod api;
+
+pub mod audit;
 
 pub mod node;
 

@@ -95,8 +95,10 @@ fn a_bad_node_file_is_told_before_anything_else() {
         "{}:2:1: unknown field `max_flow`, expected one of `zone`, `bpffs`, `socket`, `state_dir`, `max_flows`",
         node.path("node.toml")
     );
-    assert_eq!(failure(&node.nlb(&["status"])), expected);
-    assert_eq!(failure(&node.nlb(&["run", "--iface", "lo"])), expected);
+    for args in [&["status"][..], &["run", "--iface", "lo"]] {
+        let told = failure(&node.nlb(args));
+        assert!(told.starts_with(&expected), "{told}");
+    }
     let missing = nlb().args(["status", "--config", "/nonexistent/node.toml"]).output().unwrap();
     assert!(failure(&missing).starts_with("/nonexistent/node.toml: No such file"));
 }

@@ -2,10 +2,11 @@
 //!
 //! From the bottom up: [`netns`] makes network namespaces, [`topology`] a whole network of them, [`server`] and
 //! [`client`] talk across it, with frames of their own making by [`wire`], and [`nlb`] runs the real binary in the
-//! middle. Apart from these, [`golden`] runs single packets ([`packet`]) through the program with no network at all.
+//! middle, and [`aws`] speaks to its API. Apart from these, [`golden`] runs single packets ([`packet`]) through the program with no network at all.
 //!
 //! Everything here belongs to the process that made it and ends with it, however it ends.
 
+pub mod aws;
 pub mod client;
 pub mod golden;
 pub mod netns;

@@ -1,12 +1,13 @@
 //! The real `nlb`, run in the balancer's namespace.
 
 mod counters;
+pub mod inventory;
 mod service;
 
 use std::{
     fs::File,
     io::{Read, Write as _},
-    os::unix::net::UnixStream,
+    os::unix::{fs::OpenOptionsExt as _, net::UnixStream},
     path::{Path, PathBuf},
     process::{Command, Output, Stdio},
     time::Duration,
@@ -48,6 +49,8 @@ pub struct Options {
     pub interfaces: String,
     /// Flow table size (`max_flows`).
     pub max_flows: u32,
+    /// What stands around the node, as sections of node.toml.
+    pub inventory: String,
     /// More arguments of `nlb run`.
     pub args: Vec<String>,
     /// Environment of the controller.
@@ -61,6 +64,7 @@ impl Default for Options {
             bpffs: Path::new(BPFFS).join("nlb"),
             interfaces: "eth0".to_owned(),
             max_flows: 65536,
+            inventory: String::new(),
             args: Vec::new(),
             env: vec![("NLB_TEST_MIN_IDLE".to_owned(), "1".to_owned())],
         }
@@ -90,9 +94,28 @@ impl<'a> Nlb<'a> {
         Ok(nlb)
     }
 
+    /// A node on the balancer of a network; starts nothing.
+    pub fn prepare_for(network: &'a Topology) -> Result<Self> {
+        let options = Options { interfaces: network.interfaces().to_owned(), ..Options::default() };
+        Self::prepare(&network.balancer.ns, options)
+    }
+
     /// Starts the controller on the balancer of a network, with an empty configuration.
     pub fn start(network: &'a Topology) -> Result<Self> {
-        let options = Options { interfaces: network.interfaces().to_owned(), ..Options::default() };
+        let mut nlb = Self::prepare_for(network)?;
+        nlb.run()?;
+        nlb.begin_accounts()?;
+        Ok(nlb)
+    }
+
+    /// Starts the controller with an inventory of the network and the API at [`crate::aws::API`].
+    pub fn start_with_api(network: &'a Topology) -> Result<Self> {
+        let options = Options {
+            interfaces: network.interfaces().to_owned(),
+            inventory: inventory::toml(network),
+            args: vec!["--api".to_owned(), crate::aws::API.to_owned()],
+            ..Options::default()
+        };
         let mut nlb = Self::prepare(&network.balancer.ns, options)?;
         nlb.run()?;
         nlb.begin_accounts()?;
@@ -155,10 +178,14 @@ impl<'a> Nlb<'a> {
         let (dir, max_flows) = (self.dir.path().display(), self.options.max_flows);
         let text = format!(
             "zone = \"test-1a\"\nbpffs = \"{}\"\nsocket = \"{dir}/nlb.sock\"\nstate_dir = \"{dir}/state\"\n\
-             max_flows = {max_flows}\n",
-            bpffs.display()
+             max_flows = {max_flows}\n{}",
+            bpffs.display(),
+            self.options.inventory
         );
-        Ok(std::fs::write(self.path("node.toml"), text)?)
+        // There may be a secret in it.
+        let mut file =
+            File::options().create(true).write(true).truncate(true).mode(0o600).open(self.path("node.toml"))?;
+        Ok(file.write_all(text.as_bytes())?)
     }
 
     /// A file of the node.

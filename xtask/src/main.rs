@@ -12,6 +12,7 @@ mod demo;
 mod leftovers;
 mod run;
 mod test;
+mod venv;
 
 use std::process::ExitCode;
 

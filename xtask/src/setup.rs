@@ -5,13 +5,13 @@
 
 mod compiler;
 mod linker;
-mod packages;
+pub mod packages;
 
 use std::io::Write as _;
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::sh;
+use crate::{sh, venv};
 use compiler::Compiler;
 
 /// The subcommand: says what there is, too.
@@ -25,6 +25,10 @@ pub fn report() -> Result<()> {
         about += &format!("linker    {what}\n");
     }
     about += &format!("programs  {}\n", packages::TOOLS.map(|tool| tool.program).join(", "));
+    match venv::ensure() {
+        Ok(dir) => about += &format!("python    {}\n", dir.display()),
+        Err(error) => about += &format!("missing   {error:#}; only the conformance suite needs it\n"),
+    }
     for missing in ["fmt", "clippy"].into_iter().filter_map(|part| require(part).err()) {
         about += &format!("missing   {missing}; only `cargo xtask ci` needs it\n");
     }

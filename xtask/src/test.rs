@@ -2,7 +2,7 @@
 
 use anyhow::{Result, bail};
 
-use crate::{build, leftovers::Leftovers, setup, sh};
+use crate::{build, leftovers::Leftovers, setup, sh, venv};
 
 /// Cases of a property with `--long`; proptest's own default is 256.
 const LONG: &str = "2000";
@@ -10,10 +10,10 @@ const LONG: &str = "2000";
 /// Which tests.
 #[derive(clap::Args, Default)]
 pub struct Args {
-    /// Try many more cases of each property; takes minutes
+    /// Try many more cases of each property and many more bad requests; takes minutes
     #[arg(long)]
     long: bool,
-    /// Only one of the kernel tests' programs: end_to_end, golden, layout, network, verifier
+    /// Only one of the programs in tests/tests: conformance, end_to_end, golden, layout, network, verifier
     #[arg(long, value_name = "PROGRAM")]
     test: Option<String>,
     /// Only tests with this in their name
@@ -31,6 +31,10 @@ pub fn run(args: &Args) -> Result<()> {
         );
     }
     build::cargo_build(false, &["--package", "nlb-user", "--package", "nlb-tests"])?;
+    // The other tests need none: the conformance suite itself fails without.
+    if let Err(error) = venv::ensure() {
+        eprintln!("warning: {error:#}");
+    }
 
     let before = Leftovers::find();
     let mut cargo = sh::cargo();
@@ -38,7 +42,7 @@ pub fn run(args: &Args) -> Result<()> {
     cargo.args(args.test.iter().flat_map(|test| ["--test", test]));
     cargo.args(&args.filter);
     if args.long {
-        cargo.env("PROPTEST_CASES", LONG);
+        cargo.env("PROPTEST_CASES", LONG).env("NLB_LONG", "1");
     }
     if !root {
         // Only the test binaries become root; what cargo builds stays the user's.

@@ -28,8 +28,8 @@ pub struct Args {
 /// If it cannot be read or is refused, if there is no controller, or if one of its addresses could not be had.
 pub fn execute(args: Args, node: &Node, output: &Output) -> Result<()> {
     let file = args.file.display().to_string();
-    let json = read_text(&args.file)?;
-    change(node, output, &Request::Apply { json, file, dry_run: args.dry_run })
+    let text = read_text(&args.file)?;
+    change(node, output, &Request::Apply { text, file, dry_run: args.dry_run })
 }
 
 /// Asks for a change and shows what it did.

@@ -128,7 +128,7 @@ struct InterfaceReport {
 #[derive(Serialize, Debug, Default)]
 struct LoadBalancerReport {
     name: String,
-    state: &'static str,
+    state: String,
     reasons: Vec<String>,
     addresses: Vec<IpAddr>,
     listeners: Vec<ListenerReport>,
@@ -185,13 +185,22 @@ fn load_balancers(actual: &Actual, desired: Option<&Desired>) -> Vec<LoadBalance
         found.entry(vip.load_balancer.as_str().to_owned()).or_default().addresses.push((*addr).into());
     }
     for wanted in desired.iter().flat_map(|desired| &desired.load_balancers) {
-        found.entry(wanted.name.clone()).or_default().addresses.clone_from(&wanted.addresses);
+        let report = found.entry(wanted.name.clone()).or_default();
+        report.addresses.clone_from(&wanted.addresses);
+        report.state.clone_from(&wanted.state);
+        report.reasons.extend(wanted.reason.clone());
     }
     for (name, report) in &mut found {
         report.name.clone_from(name);
         let failed = desired.iter().flat_map(|desired| &desired.failed).filter(|failed| failed.load_balancer == *name);
-        report.reasons = failed.map(|failed| failed.reason.clone()).collect();
-        report.state = if report.reasons.is_empty() { "active" } else { "failed" };
+        let reasons: Vec<String> = failed.map(|failed| failed.reason.clone()).collect();
+        if !reasons.is_empty() {
+            report.reasons = reasons;
+        }
+        if report.state.is_empty() {
+            // Nobody says otherwise: what is in the maps is served.
+            report.state = "active".to_owned();
+        }
     }
     for (endpoint, listener) in &actual.listeners {
         let Some(vip) = actual.vips.get(&endpoint.addr) else { continue };
@@ -241,10 +250,7 @@ fn target_report(group: &str, target: &Target, desired: Option<&Desired>) -> Tar
     TargetReport {
         target: address,
         state: state_name(target.state),
-        overridden: overrides
-            .filter(|it| it.target.group == group && it.target.target == address)
-            .map(|it| it.state)
-            .next(),
+        overridden: overrides.filter(|it| it.group == group && it.target == address).map(|it| it.state).next(),
         interface: resolved.then(|| interface_name(target.hop.ifindex)),
         mac: resolved.then(|| mac(target.hop.dst_mac)),
         reason: unresolved.filter(|it| it.address == address.ip()).map(|it| it.reason.clone()).next(),
@@ -300,7 +306,7 @@ impl Report {
         let mut rows = table(["LOAD BALANCER", "STATE", "ADDRESS", "REASON"]);
         for balancer in &self.load_balancers {
             let addresses = balancer.addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
-            rows.add_row([&balancer.name, balancer.state, &addresses, &balancer.reasons.join("\n")]);
+            rows.add_row([&balancer.name, &balancer.state, &addresses, &balancer.reasons.join("\n")]);
         }
         render(&rows)
     }

@@ -7,7 +7,7 @@ use nlb_common::{
 };
 
 use super::*;
-use crate::control::{DesiredLoadBalancer, Failed, GroupTarget, Overridden};
+use crate::control::{DesiredLoadBalancer, Failed, Overridden};
 
 fn addr(text: &str) -> Addr {
     Addr::from(text.parse::<IpAddr>().unwrap())
@@ -67,7 +67,6 @@ web           [fd00::11]:8080  serving    02:00:00:00:00:09 on lo
 
 #[test]
 fn a_living_controller_adds_what_is_wrong() {
-    let target = GroupTarget { group: "web".into(), target: "10.0.1.12:8080".parse().unwrap() };
     let failed = Failed {
         load_balancer: "dns".into(),
         address: "198.18.0.20".parse().unwrap(),
@@ -78,9 +77,18 @@ fn a_living_controller_adds_what_is_wrong() {
         version: "0.1.0".into(),
         uptime_s: 65,
         revision: 3,
-        load_balancers: vec![DesiredLoadBalancer { name: "dns".into(), addresses: vec![failed.address] }],
+        load_balancers: vec![DesiredLoadBalancer {
+            name: "dns".into(),
+            addresses: vec![failed.address],
+            state: "failed".into(),
+            reason: Some(failed.reason.clone()),
+        }],
         target_groups: vec!["empty".into()],
-        overrides: vec![Overridden { target, state: Health::Unhealthy }],
+        overrides: vec![Overridden {
+            group: "web".into(),
+            target: "10.0.1.12:8080".parse().unwrap(),
+            state: Health::Unhealthy,
+        }],
         failed: vec![failed],
         warnings: vec!["target group `empty` gets no traffic".into()],
         ..Desired::default()

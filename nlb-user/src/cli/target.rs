@@ -1,57 +1,112 @@
 //! `nlb target`: change or list the targets of target groups.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, str::FromStr};
 
 use anyhow::Result;
 use clap::Subcommand;
 use serde::Serialize;
+use serde_json::Value;
 
 use super::{
     apply,
-    output::{Output, Show},
+    call::{self, Api, Input, Told, members, said},
+    output::{Output, Show, render, table},
     status::{self, GroupReport},
 };
 use crate::{
-    control::{GroupTarget, Health, Request},
+    control::{Health, Request},
     node::Node,
 };
 
 /// What can be done with targets.
 #[derive(Subcommand, Debug)]
 pub enum Command {
-    /// Put a target into a target group
+    /// Put targets into a target group
     Register(Which),
-    /// Take a target out of its target group: it gets no new connections, its old ones go on
+    /// Take targets out of their target group: they get no new connections, their old ones go on
     Deregister(Which),
+    /// Show targets' states and why they are in them
+    Health {
+        /// The target group: name or ARN
+        group: String,
+        /// Only these, whether they are registered or not
+        #[arg(value_name = "TARGET")]
+        targets: Vec<Target>,
+    },
     /// Override what is known of a target's health
     SetState {
-        /// Which target
-        #[command(flatten)]
-        which: Which,
+        /// The target group's name
+        group: String,
+        /// The target, as it was registered
+        target: Target,
         /// The state to hold it in
         #[arg(value_enum)]
         state: Health,
     },
-    /// List targets and their states
+    /// List targets and their states in the data plane
     List {
         /// Only this target group's
         group: Option<String>,
     },
 }
 
-/// A target of a group.
+/// Targets of a group.
 #[derive(clap::Args, Debug)]
 pub struct Which {
-    /// The target group's name
+    /// The target group: name or ARN
     group: String,
-    /// The target: ADDR:PORT, IPv6 as [ADDR]:PORT
-    #[arg(value_name = "ADDR:PORT")]
-    target: SocketAddr,
+    /// The targets: ADDR:PORT (IPv6 as [ADDR]:PORT), an instance's ID or ID:PORT, or an Application Load Balancer's ARN
+    #[arg(value_name = "TARGET", required = true)]
+    targets: Vec<Target>,
+    /// The zone of addresses outside the VPC, or all
+    #[arg(long, value_name = "ZONE")]
+    zone: Option<String>,
 }
 
-impl From<Which> for GroupTarget {
-    fn from(which: Which) -> Self {
-        Self { group: which.group, target: which.target }
+/// A target as the API names it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+struct Target {
+    id: String,
+    port: Option<u16>,
+}
+
+impl FromStr for Target {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if let Ok(address) = text.parse::<SocketAddr>() {
+            return Ok(Self { id: address.ip().to_string(), port: Some(address.port()) });
+        }
+        if text.starts_with("arn:") {
+            return Ok(Self { id: text.to_owned(), port: None });
+        }
+        let (id, port) = match text.split_once(':') {
+            Some((id, port)) => (id, Some(port.parse().map_err(|_| format!("found {port:?}, expected a port"))?)),
+            None => (text, None),
+        };
+        match id.starts_with("i-") {
+            true => Ok(Self { id: id.to_owned(), port }),
+            false => Err("expected ADDR:PORT, [ADDR]:PORT, i-ID, i-ID:PORT or an ARN".to_owned()),
+        }
+    }
+}
+
+impl Target {
+    fn input(&self) -> Input {
+        Input::new().with("Id", self.id.as_str()).maybe("Port", self.port)
+    }
+
+    fn text(&self) -> String {
+        endpoint(&self.id, &self.port.map_or_else(String::new, |port| port.to_string()))
+    }
+}
+
+/// As people write it: an IPv6 address before a port is in brackets.
+fn endpoint(id: &str, port: &str) -> String {
+    match (port.is_empty(), id.contains(':') && !id.starts_with("arn:")) {
+        (true, _) => id.to_owned(),
+        (false, true) => format!("[{id}]:{port}"),
+        (false, false) => format!("{id}:{port}"),
     }
 }
 
@@ -61,10 +116,23 @@ impl From<Which> for GroupTarget {
 /// If the controller refuses, is not there, or (to list) if there are no maps.
 pub fn execute(command: Command, node: &Node, output: &Output) -> Result<()> {
     match command {
-        Command::Register(which) => apply::change(node, output, &Request::Register(which.into())),
-        Command::Deregister(which) => apply::change(node, output, &Request::Deregister(which.into())),
-        Command::SetState { which, state } => {
-            apply::change(node, output, &Request::SetState { target: which.into(), state })
+        Command::Register(which) => output.show(&call::with(node, |api| change(which, api, "RegisterTargets", '+'))?),
+        Command::Deregister(which) => {
+            output.show(&call::with(node, |api| change(which, api, "DeregisterTargets", '-'))?)
+        }
+        Command::Health { group, targets } => {
+            let told = call::with(node, |api| {
+                let input = Input::new().with("TargetGroupArn", api.target_group(&group)?);
+                let output =
+                    api.call("DescribeTargetHealth", input.list("Targets", targets.iter().map(Target::input)))?;
+                let text = health(&output);
+                let text = if text.is_empty() { "no targets\n".to_owned() } else { text };
+                Ok(Told { output, text })
+            })?;
+            output.show(&told)
+        }
+        Command::SetState { group, target, state } => {
+            apply::change(node, output, &Request::SetState { group, target: target.text(), state })
         }
         Command::List { group } => {
             let mut groups = status::report(node)?.target_groups;
@@ -75,6 +143,31 @@ pub fn execute(command: Command, node: &Node, output: &Output) -> Result<()> {
             output.show(&Targets { target_groups: groups })
         }
     }
+}
+
+fn change(which: Which, api: Api<'_>, operation: &str, sign: char) -> Result<Told> {
+    let Which { group, targets, zone } = which;
+    let of_zone = |target: &Target| target.input().maybe("AvailabilityZone", zone.clone());
+    let input = Input::new().with("TargetGroupArn", api.target_group(&group)?);
+    let output = api.call(operation, input.list("Targets", targets.iter().map(of_zone)))?;
+    let text = targets.iter().map(|target| format!("{sign} target {group} {}\n", target.text())).collect();
+    Ok(Told { output, text })
+}
+
+/// A table of targets' states as the API tells them; nothing if there are no targets.
+pub fn health(output: &Value) -> String {
+    let mut table = table(["TARGET", "ZONE", "STATE", "REASON", "DESCRIPTION"]);
+    for one in members(output, "TargetHealthDescriptions") {
+        let (target, health) = (&one["Target"], &one["TargetHealth"]);
+        table.add_row([
+            endpoint(&said(target, "Id"), &said(target, "Port")),
+            said(target, "AvailabilityZone"),
+            said(health, "State"),
+            said(health, "Reason"),
+            said(health, "Description"),
+        ]);
+    }
+    render(&table)
 }
 
 #[derive(Serialize)]
@@ -88,5 +181,56 @@ impl Show for Targets {
             text if text.is_empty() => "no target groups\n".to_owned(),
             text => text,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::call::tests::scripted;
+    use serde_json::json;
+
+    #[test]
+    fn forms_of_targets() {
+        let target = |id: &str, port| Ok(Target { id: id.into(), port });
+        assert_eq!("10.0.1.11:8080".parse(), target("10.0.1.11", Some(8080)));
+        assert_eq!("[2001:DB8::1]:80".parse(), target("2001:db8::1", Some(80)));
+        assert_eq!("i-0a".parse(), target("i-0a", None));
+        assert_eq!("i-0a:81".parse(), target("i-0a", Some(81)));
+        let alb = "arn:aws:elasticloadbalancing:us-east-1:123456789012:loadbalancer/app/a/1";
+        assert_eq!(alb.parse(), target(alb, None));
+        for wrong in ["10.0.1.11", "10.0.1.11:", "i-0a:http", "i-0a:65536", "web", "2001:db8::1"] {
+            assert!(wrong.parse::<Target>().is_err(), "{wrong}");
+        }
+        assert_eq!("[2001:db8::1]:80".parse::<Target>().unwrap().text(), "[2001:db8::1]:80");
+        assert_eq!("i-0a".parse::<Target>().unwrap().text(), "i-0a");
+    }
+
+    #[test]
+    fn several_targets_are_one_call() {
+        let which = Which {
+            group: "web".into(),
+            targets: vec!["10.0.1.11:8080".parse().unwrap(), "10.0.1.12:8080".parse().unwrap()],
+            zone: Some("all".into()),
+        };
+        let answers = vec![json!({"TargetGroups": [{"TargetGroupArn": "arn:g"}]}), json!({})];
+        let (told, asked) = scripted(answers, |api| change(which, api, "RegisterTargets", '+'));
+        assert_eq!(told.unwrap().text, "+ target web 10.0.1.11:8080\n+ target web 10.0.1.12:8080\n");
+        let expected = json!(["RegisterTargets", {"TargetGroupArn": "arn:g", "Targets": [
+            {"Id": "10.0.1.11", "Port": 8080, "AvailabilityZone": "all"},
+            {"Id": "10.0.1.12", "Port": 8080, "AvailabilityZone": "all"},
+        ]}]);
+        assert_eq!(asked[1], expected);
+    }
+
+    #[test]
+    fn states_and_why() {
+        let output = json!({"TargetHealthDescriptions": [
+            {"Target": {"Id": "i-0a", "Port": 80, "AvailabilityZone": "a"}, "TargetHealth": {"State": "healthy"}},
+            {"Target": {"Id": "fd00::1", "Port": 80}, "TargetHealth": {"State": "unused", "Reason": "Target.NotInUse"}},
+        ]});
+        let expected = "TARGET        ZONE  STATE    REASON           DESCRIPTION\n\
+            i-0a:80       a     healthy\n[fd00::1]:80        unused   Target.NotInUse\n";
+        assert_eq!(health(&output), expected);
     }
 }

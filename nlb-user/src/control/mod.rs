@@ -8,6 +8,7 @@ pub mod server;
 use std::net::{IpAddr, SocketAddr};
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::store::Override;
 
@@ -49,37 +50,35 @@ pub enum Request {
     /// Make a file the desired state.
     Apply {
         /// The file's text.
-        json: String,
-        /// Its name, for messages.
+        text: String,
+        /// Its name, for messages and for its format.
         file: String,
         /// Only say what would change.
         dry_run: bool,
     },
-    /// Put a target into a group.
-    Register(GroupTarget),
-    /// Take a target out of a group.
-    Deregister(GroupTarget),
+    /// Run an operation of the API, or one of our own.
+    Call {
+        /// Its name, as in `CreateLoadBalancer`.
+        operation: String,
+        /// Its input.
+        #[serde(default)]
+        input: Value,
+    },
     /// Override what is known of a target's health.
     SetState {
-        /// Which target.
-        #[serde(flatten)]
-        target: GroupTarget,
+        /// The target group's name.
+        group: String,
+        /// The target, as it is registered: its id, with `:PORT` unless that is the group's.
+        target: String,
         /// The override.
         state: Health,
     },
+    /// Give the desired state in the form of a file.
+    Export,
     /// Tell what is desired and what is wrong.
     Status,
     /// Read the file given with `--apply` again.
     Reload,
-}
-
-/// A target of a group, by address and port.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct GroupTarget {
-    /// The target group's name.
-    pub group: String,
-    /// The target.
-    pub target: SocketAddr,
 }
 
 /// What the controller answers.
@@ -88,6 +87,22 @@ pub struct GroupTarget {
 pub enum Answer {
     /// The change was made, or would be.
     Applied(Applied),
+    /// The operation was run.
+    Done {
+        /// Its output; `null` if it has none.
+        output: Value,
+        /// What is accepted and yet hardly meant.
+        warnings: Vec<String>,
+    },
+    /// The operation was refused: nothing was changed.
+    Fault {
+        /// The API's error code.
+        code: String,
+        /// What was found and what is allowed.
+        message: String,
+    },
+    /// The desired state in the form of a file.
+    Exported(Exported),
     /// What is desired and what is wrong.
     Status(Box<Desired>),
     /// Nothing was changed; one line a reason.
@@ -109,6 +124,15 @@ pub struct Applied {
     pub failed: Vec<Failed>,
 }
 
+/// The desired state in the form of a file.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Exported {
+    /// Revision of the stored state.
+    pub revision: u64,
+    /// The file, as a JSON value.
+    pub manifest: Value,
+}
+
 /// An address that is not served, though desired.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Failed {
@@ -123,9 +147,10 @@ pub struct Failed {
 /// An operator's override of a target's state.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Overridden {
-    /// Which target.
-    #[serde(flatten)]
-    pub target: GroupTarget,
+    /// The target group's name.
+    pub group: String,
+    /// The target.
+    pub target: SocketAddr,
     /// What it is held to be.
     pub state: Health,
 }
@@ -144,8 +169,12 @@ pub struct Unresolved {
 pub struct DesiredLoadBalancer {
     /// Its name.
     pub name: String,
-    /// Its addresses.
+    /// Its addresses on this node.
     pub addresses: Vec<IpAddr>,
+    /// `provisioning`, `active` or `failed`.
+    pub state: String,
+    /// Why it is failed.
+    pub reason: Option<String>,
 }
 
 /// What the controller knows beyond what is in the maps.
@@ -180,17 +209,20 @@ mod tests {
     /// Scripts speak this protocol too: what is on the wire does not change by accident.
     #[test]
     fn requests_on_the_wire() {
-        let target = GroupTarget { group: "web".into(), target: "[2001:db8::1]:80".parse().unwrap() };
         let cases = [
             (
-                Request::Apply { json: "{}".into(), file: "lb.json".into(), dry_run: true },
-                r#"{"do":"apply","json":"{}","file":"lb.json","dry_run":true}"#,
+                Request::Apply { text: "{}".into(), file: "lb.json".into(), dry_run: true },
+                r#"{"do":"apply","text":"{}","file":"lb.json","dry_run":true}"#,
             ),
-            (Request::Register(target.clone()), r#"{"do":"register","group":"web","target":"[2001:db8::1]:80"}"#),
             (
-                Request::SetState { target: target.clone(), state: Health::Auto },
+                Request::Call { operation: "DescribeTags".into(), input: serde_json::json!({"ResourceArns": []}) },
+                r#"{"do":"call","operation":"DescribeTags","input":{"ResourceArns":[]}}"#,
+            ),
+            (
+                Request::SetState { group: "web".into(), target: "[2001:db8::1]:80".into(), state: Health::Auto },
                 r#"{"do":"set_state","group":"web","target":"[2001:db8::1]:80","state":"auto"}"#,
             ),
+            (Request::Export, r#"{"do":"export"}"#),
             (Request::Status, r#"{"do":"status"}"#),
             (Request::Reload, r#"{"do":"reload"}"#),
         ];

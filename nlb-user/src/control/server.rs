@@ -6,6 +6,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use jiff::Timestamp;
+use serde_json::{Value, json};
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader},
     net::{UnixListener, UnixStream},
@@ -14,11 +16,15 @@ use tokio::{
 use tracing::{debug, warn};
 
 use super::{Answer, Request};
+use crate::{
+    audit::{self, Audit, Identity, Refusal},
+    model::Code,
+};
 
 /// The longest request. A file with all the targets that fit in the maps has about 3 MB.
 const MAX_REQUEST: u64 = 64 << 20;
 /// Requests that wait for the controller's loop.
-const QUEUE: usize = 64;
+pub const QUEUE: usize = 64;
 
 /// A request and where its answer goes. An answer to a command that has gone away is dropped.
 pub struct Call {
@@ -26,6 +32,8 @@ pub struct Call {
     pub request: Request,
     /// Where the answer goes.
     pub answer: oneshot::Sender<Answer>,
+    /// Whether the answer may wait for addresses and next hops.
+    pub patient: bool,
 }
 
 /// Why there is no socket.
@@ -43,15 +51,15 @@ pub struct Server {
 }
 
 impl Server {
-    /// Opens the socket at `path` for root alone, in place of one that a dead controller left there.
+    /// Opens the socket at `path` for its owner alone, in place of one that a dead controller left there. What is asked
+    /// goes to `calls`; operations of the API are recorded in `audit`.
     ///
     /// # Errors
     /// If another node's controller listens there, or the directory or the socket cannot be created.
-    pub fn open(path: &Path) -> Result<(Self, mpsc::Receiver<Call>), ServerError> {
+    pub fn open(path: &Path, calls: mpsc::Sender<Call>, audit: Option<Audit>) -> Result<Self, ServerError> {
         let listener = bind(path).map_err(|source| ServerError { path: path.to_owned(), source })?;
-        let (sender, receiver) = mpsc::channel(QUEUE);
-        let task = tokio::spawn(accept(listener, sender));
-        Ok((Self { path: path.to_owned(), task }, receiver))
+        let task = tokio::spawn(accept(listener, calls, audit));
+        Ok(Self { path: path.to_owned(), task })
     }
 }
 
@@ -80,13 +88,13 @@ fn bind(path: &Path) -> io::Result<UnixListener> {
     Ok(listener)
 }
 
-async fn accept(listener: UnixListener, calls: mpsc::Sender<Call>) {
+async fn accept(listener: UnixListener, calls: mpsc::Sender<Call>, audit: Option<Audit>) {
     loop {
         match listener.accept().await {
             Ok((stream, _)) => {
-                let calls = calls.clone();
+                let (calls, audit) = (calls.clone(), audit.clone());
                 tokio::spawn(async move {
-                    if let Err(error) = serve(stream, calls).await {
+                    if let Err(error) = serve(stream, calls, audit).await {
                         debug!("a command hung up: {error}");
                     }
                 });
@@ -99,7 +107,8 @@ async fn accept(listener: UnixListener, calls: mpsc::Sender<Call>) {
     }
 }
 
-async fn serve(stream: UnixStream, calls: mpsc::Sender<Call>) -> io::Result<()> {
+async fn serve(stream: UnixStream, calls: mpsc::Sender<Call>, audit: Option<Audit>) -> io::Result<()> {
+    let uid = stream.peer_cred()?.uid();
     let (reader, mut writer) = stream.into_split();
     let mut reader = BufReader::new(reader);
     let mut line = String::new();
@@ -109,7 +118,14 @@ async fn serve(stream: UnixStream, calls: mpsc::Sender<Call>) -> io::Result<()> 
             return Ok(());
         }
         let answer = match serde_json::from_str(&line) {
-            Ok(request) => call(request, &calls).await,
+            Ok(request) => {
+                let (time, asked) = (Timestamp::now(), operation(&request));
+                let answer = call(request, &calls).await;
+                if let (Some(audit), Some((operation, input))) = (&audit, asked) {
+                    record(audit, time, uid, &operation, &input, &answer);
+                }
+                answer
+            }
             Err(error) => Answer::Refused(vec![format!("not a request: {error}")]),
         };
         let mut text = serde_json::to_string(&answer)?;
@@ -118,10 +134,49 @@ async fn serve(stream: UnixStream, calls: mpsc::Sender<Call>) -> io::Result<()> 
     }
 }
 
+/// The operation that a request runs, and its input, if it is one to be recorded.
+fn operation(request: &Request) -> Option<(String, Value)> {
+    match request {
+        Request::Call { operation, input } => Some((operation.clone(), input.clone())),
+        Request::SetState { group, target, state } => {
+            Some(("SetTargetState".to_owned(), json!({"TargetGroup": group, "Target": target, "State": state})))
+        }
+        Request::Apply { file, dry_run: false, .. } => Some(("ApplyManifest".to_owned(), json!({"File": file}))),
+        _ => None,
+    }
+}
+
+fn record(audit: &Audit, time: Timestamp, uid: u32, operation: &str, input: &Value, answer: &Answer) {
+    let refused = |code, message| Err(Refusal { code, message });
+    let (none, lines);
+    let outcome = match answer {
+        Answer::Done { output, .. } => Ok(output),
+        Answer::Fault { code, message } => refused(code.as_str(), message.as_str()),
+        Answer::Refused(reasons) => {
+            lines = reasons.join("\n");
+            refused(Code::ValidationError.as_str(), lines.as_str())
+        }
+        _ => {
+            none = Value::Null;
+            Ok(&none)
+        }
+    };
+    audit.record(&audit::Call {
+        time,
+        identity: Identity::local(uid),
+        source: "unix",
+        user_agent: Some(concat!("nlb/", env!("CARGO_PKG_VERSION"))),
+        operation: Some(operation),
+        input: Some(input),
+        outcome,
+        request_id: &uuid::Uuid::new_v4().to_string(),
+    });
+}
+
 async fn call(request: Request, calls: &mpsc::Sender<Call>) -> Answer {
     let (sender, receiver) = oneshot::channel();
     let stopping = || Answer::Refused(vec!["the controller is stopping; try again when it is back".to_owned()]);
-    match calls.send(Call { request, answer: sender }).await {
+    match calls.send(Call { request, answer: sender, patient: true }).await {
         Ok(()) => receiver.await.unwrap_or_else(|_| stopping()),
         Err(_) => stopping(),
     }
@@ -136,7 +191,8 @@ mod tests {
     async fn a_request_reaches_the_loop_and_its_answer_the_command() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("run/nlb.sock");
-        let (server, mut calls) = Server::open(&path).unwrap();
+        let (sender, mut calls) = mpsc::channel(QUEUE);
+        let server = Server::open(&path, sender, None).unwrap();
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         let asked = tokio::task::spawn_blocking({
             let path = path.clone();
@@ -147,7 +203,7 @@ mod tests {
         let answer = Answer::Applied(Applied { revision: 7, ..Applied::default() });
         call.answer.send(answer.clone()).unwrap();
         assert_eq!(asked.await.unwrap().unwrap(), answer);
-        let error = Server::open(&path).err().unwrap().to_string();
+        let error = Server::open(&path, mpsc::channel(1).0, None).err().unwrap().to_string();
         assert!(error.contains("another node's controller listens there"), "{error}");
         drop(server);
         assert!(!path.exists());
@@ -158,7 +214,8 @@ mod tests {
         use std::io::{BufRead as _, Write as _};
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("nlb.sock");
-        let (_server, mut calls) = Server::open(&path).unwrap();
+        let (sender, mut calls) = mpsc::channel(QUEUE);
+        let _server = Server::open(&path, sender, None).unwrap();
         let talk = tokio::task::spawn_blocking(move || {
             let mut stream = std::os::unix::net::UnixStream::connect(&path).unwrap();
             stream.write_all(b"nonsense\n{\"do\":\"reload\"}\n").unwrap();

@@ -5,6 +5,8 @@ use std::{collections::BTreeMap, net::IpAddr, net::Ipv4Addr, path::PathBuf};
 use ipnet::{Ipv4Net, Ipv6Net};
 use serde::{Deserialize, Serialize};
 
+use super::Added;
+
 /// All of it, by id. What node.toml says and what commands have added, together.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Inventory {
@@ -22,6 +24,8 @@ pub struct Inventory {
     pub certificates: BTreeMap<String, Certificate>,
     /// Application Load Balancers, by ARN.
     pub application_load_balancers: BTreeMap<String, ApplicationLoadBalancer>,
+    /// Certificates that no listener can use, by ARN, and why.
+    pub unsuitable: BTreeMap<String, String>,
 }
 
 /// A range of addresses in one zone.
@@ -127,6 +131,25 @@ pub struct ApplicationLoadBalancer {
 }
 
 impl Inventory {
+    /// This inventory, node.toml's, with what commands have added. Of two things with the same id it is the file's
+    /// that counts.
+    #[must_use]
+    pub fn with(&self, added: &Added) -> Self {
+        fn both<T: Clone>(file: &BTreeMap<String, T>, added: &BTreeMap<String, T>) -> BTreeMap<String, T> {
+            added.iter().chain(file).map(|(id, it)| (id.clone(), it.clone())).collect()
+        }
+        Self {
+            zone: self.zone.clone(),
+            subnets: both(&self.subnets, &added.subnets),
+            instances: both(&self.instances, &added.instances),
+            elastic_ips: both(&self.elastic_ips, &added.elastic_ips),
+            security_groups: both(&self.security_groups, &added.security_groups),
+            certificates: both(&self.certificates, &added.certificates),
+            application_load_balancers: both(&self.application_load_balancers, &added.application_load_balancers),
+            unsuitable: self.unsuitable.clone(),
+        }
+    }
+
     /// The subnet that holds an address.
     pub fn subnet_of(&self, address: IpAddr) -> Option<&Subnet> {
         self.subnets.values().find(|subnet| subnet.holds(address))
@@ -150,5 +173,28 @@ impl Subnet {
             IpAddr::V4(address) => self.cidr.contains(&address),
             IpAddr::V6(address) => self.ipv6_cidr.is_some_and(|cidr| cidr.contains(&address)),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_file_s_things_come_before_what_commands_added() {
+        let ip = |id: &str, last| {
+            let address = Ipv4Addr::new(203, 0, 113, last);
+            (id.to_owned(), ElasticIp { allocation_id: id.to_owned(), address })
+        };
+        let file = Inventory {
+            zone: "a".to_owned(),
+            elastic_ips: [ip("eipalloc-1", 1), ip("eipalloc-2", 2)].into(),
+            ..Inventory::default()
+        };
+        let added = Added { elastic_ips: [ip("eipalloc-2", 20), ip("eipalloc-3", 3)].into(), ..Added::default() };
+        let both = file.with(&added);
+        assert_eq!(both.zone, "a");
+        assert_eq!(both.elastic_ips, [ip("eipalloc-1", 1), ip("eipalloc-2", 2), ip("eipalloc-3", 3)].into());
+        assert_eq!(file.with(&Added::default()), file);
     }
 }

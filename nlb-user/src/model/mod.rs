@@ -29,5 +29,5 @@ pub use load_balancer::{IpAddressType, LoadBalancer, Scheme, ZonalShift, ZoneMap
 pub use protocol::{HealthProtocol, Protocol};
 pub use quotas::Quotas;
 pub use records::RecordError;
-pub use state::{Account, State};
+pub use state::{Account, Added, State};
 pub use target_group::{Family, HealthCheck, Target, TargetGroup, TargetId, TargetKey, TargetType};

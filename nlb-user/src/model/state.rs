@@ -68,6 +68,15 @@ impl State {
         self.listeners.values().filter(move |listener| listener.load_balancer == *balancer)
     }
 
+    /// Drops the operator's word on targets that are not registered any more.
+    pub fn forget_overrides(&mut self) {
+        let groups = &self.target_groups;
+        let registered = |group: &Arn, key: &TargetKey| {
+            groups.get(group).and_then(|group| group.targets.get(key)).is_some_and(|it| it.draining_until.is_none())
+        };
+        self.overrides.retain(|(group, key), _| registered(group, key));
+    }
+
     /// The load balancer that uses a target group: there is at most one.
     pub fn load_balancer_of(&self, group: &Arn) -> Option<&Arc<LoadBalancer>> {
         let user = self.listeners.values().find(|listener| listener.target_group == *group)?;

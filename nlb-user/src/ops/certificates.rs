@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Context, Void, certificate_files, find, paging::Paging};
+use super::{Context, Void, find, paging::Paging};
 use crate::model::{Code, Fault, Listener, Protocol, State};
 
 /// A certificate as a caller gives it.
@@ -55,12 +55,13 @@ pub fn arns(given: Vec<Given>) -> Result<Vec<String>, Fault> {
 /// `CertificateNotFound` if the inventory has none of this ARN; `InvalidConfigurationRequest` if it or its key is of a
 /// kind that listeners can't use.
 pub fn usable(arn: &str, context: &Context<'_>) -> Result<(), Fault> {
-    match context.inventory.certificates.get(arn) {
-        Some(certificate) => certificate_files::check(certificate),
-        None => {
-            let message = format!("there is no certificate {arn} in the inventory: add it there first");
-            Err(Fault::new(Code::CertificateNotFound, message))
-        }
+    if !context.inventory.certificates.contains_key(arn) {
+        let message = format!("there is no certificate {arn} in the inventory: add it there first");
+        return Err(Fault::new(Code::CertificateNotFound, message));
+    }
+    match context.inventory.unsuitable.get(arn) {
+        Some(why) => Err(Fault::configuration(format!("a listener can't use certificate {arn}: {why}"))),
+        None => Ok(()),
     }
 }
 

@@ -5,25 +5,41 @@
 //! functions through [`run`]. One file a noun; `params` reads inputs, and what several nouns share is in `checks`,
 //! `names`, `find`, `paging`, `attributes` and `tags`. `testing` is a world for their tests.
 
-mod actions;
-mod attributes;
-mod certificate_files;
-mod certificates;
+pub(crate) mod addresses;
+pub(crate) mod attributes;
 mod checks;
 mod find;
+pub mod inventory;
+mod overrides;
+mod paging;
+mod params;
+pub mod policies;
+pub mod health_check;
+pub mod limits;
+pub mod load_balancer_attributes;
+mod load_balancer_output;
+mod load_balancer_state;
+pub mod load_balancers;
+pub(crate) mod names;
+pub mod security_groups;
+pub(crate) mod subnet_mappings;
+pub mod tags;
+pub mod target_group_attributes;
+pub mod target_groups;
+pub mod target_health;
+pub mod target_quotas;
+pub mod targets;
+mod actions;
+mod certificates;
 pub mod listener_attributes;
 mod listener_tls;
 pub mod listeners;
-mod names;
 mod other_kinds;
-mod paging;
-mod params;
-mod policies;
 mod rules;
-pub mod tags;
-mod target_quotas;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
+pub mod zonal_shift;
+pub mod zones;
 
 use jiff::Timestamp;
 use serde::{Serialize, de::DeserializeOwned};
@@ -77,24 +93,18 @@ pub fn only_looks(operation: &str) -> bool {
     operation.starts_with("Describe") || operation.starts_with("List")
 }
 
-/// Whether the operation of this name is one of ours, not of the reference: it is never run for the HTTP server.
-pub fn is_local(operation: &str) -> bool {
-    matches!(
-        operation,
-        "StartZonalShift"
-            | "UpdateZonalShift"
-            | "CancelZonalShift"
-            | "ListZonalShifts"
-            | "CreateInventory"
-            | "ListInventory"
-            | "ModifyInventory"
-            | "DeleteInventory"
-    )
-}
-
 /// A time as the API writes it.
 pub fn time(time: Timestamp) -> String {
     format!("{time:.3}")
+}
+
+/// The state after time has passed: targets whose draining is over have left, and zonal shifts that are over have
+/// ended. `None` if nothing has changed.
+pub fn expire(state: &State, now: Timestamp) -> Option<State> {
+    let mut next = state.clone();
+    let left = targets::expire(&mut next, now);
+    let ended = zonal_shift::end_expired(&mut next, now);
+    (left || ended).then_some(next)
 }
 
 /// Runs an operation by its name.
@@ -105,12 +115,38 @@ pub fn run(state: &State, operation: &str, input: &Value, context: &Context<'_>)
     let call = Call { state, input, context };
     match operation {
         // Load balancers.
+        "CreateLoadBalancer" => call.change(load_balancers::create),
+        "DescribeLoadBalancers" => call.look(load_balancers::describe),
+        "DeleteLoadBalancer" => call.change(load_balancers::delete),
+        "DescribeLoadBalancerAttributes" => call.look(load_balancer_attributes::describe),
+        "ModifyLoadBalancerAttributes" => call.change(load_balancer_attributes::modify),
         // Zones and addresses of load balancers.
+        "SetSubnets" => call.change(zones::set_subnets),
+        "SetIpAddressType" => call.change(zones::set_ip_address_type),
+        "SetSecurityGroups" => call.change(security_groups::set),
         // Zonal shifts.
+        "StartZonalShift" => call.change(zonal_shift::start),
+        "UpdateZonalShift" => call.change(zonal_shift::update),
+        "CancelZonalShift" => call.change(zonal_shift::cancel),
+        "ListZonalShifts" => call.look(zonal_shift::list),
         // Tags.
+        "AddTags" => call.change(tags::add),
+        "RemoveTags" => call.change(tags::remove),
+        "DescribeTags" => call.look(tags::describe),
         // Limits.
+        "DescribeAccountLimits" => call.look(limits::describe),
         // Target groups.
+        "CreateTargetGroup" => call.change(target_groups::create),
+        "DescribeTargetGroups" => call.look(target_groups::describe),
+        "ModifyTargetGroup" => call.change(target_groups::modify),
+        "DeleteTargetGroup" => call.change(target_groups::delete),
+        "DescribeTargetGroupAttributes" => call.look(target_group_attributes::describe),
+        "ModifyTargetGroupAttributes" => call.change(target_group_attributes::modify),
         // Targets.
+        "SetTargetState" => call.change(overrides::set),
+        "RegisterTargets" => call.change(targets::register),
+        "DeregisterTargets" => call.change(targets::deregister),
+        "DescribeTargetHealth" => call.look(target_health::describe),
         // Listeners.
         "CreateListener" => call.change(listeners::create),
         "DescribeListeners" => call.look(listeners::describe),
@@ -125,13 +161,36 @@ pub fn run(state: &State, operation: &str, input: &Value, context: &Context<'_>)
         "DescribeListenerCertificates" => call.look(certificates::describe),
         "DescribeSSLPolicies" => call.look(policies::describe),
         // Inventory.
+        "CreateInventory" => call.change(inventory::create),
+        "ListInventory" => call.look(inventory::list),
+        "ModifyInventory" => call.change(inventory::modify),
+        "DeleteInventory" => call.change(inventory::delete),
         // What is for other kinds of load balancers.
         other if other_kinds::has(other) => Err(other_kinds::refusal(other)),
-        _ => Err(Fault::new(
-            Code::InvalidAction,
-            format!("there is no operation {operation} in version 2015-12-01 of the API"),
-        )),
+        _ => Err(unknown(operation)),
     }
+}
+
+/// Whether the operation of this name is one of our own, for commands and not for the API.
+pub fn is_local(operation: &str) -> bool {
+    matches!(
+        operation,
+        "StartZonalShift"
+            | "UpdateZonalShift"
+            | "CancelZonalShift"
+            | "ListZonalShifts"
+            | "CreateInventory"
+            | "ListInventory"
+            | "ModifyInventory"
+            | "DeleteInventory"
+            | "SetTargetState"
+    )
+}
+
+/// That there is no operation of this name.
+pub fn unknown(operation: &str) -> Fault {
+    let message = format!("there is no operation {operation} in version 2015-12-01 of the API");
+    Fault::new(Code::InvalidAction, message)
 }
 
 /// A call: what [`run`] hands to an operation.

@@ -196,6 +196,7 @@ fn inventory() -> Inventory {
             |alb: &ApplicationLoadBalancer| &alb.arn,
             [alb(ALB, "subnet-b", "10.0.2.40", &[80, 443]), alb(ALB_2, "subnet-x", "10.9.1.40", &[80])],
         ),
+        ..Inventory::default()
     }
 }
 

@@ -17,6 +17,7 @@ use crate::{
     cli::failure,
     control::Failed,
     net::{Claim, Interface, MacText},
+    ops::Observed,
     serving::Config,
 };
 
@@ -132,6 +133,23 @@ impl Addresses {
         true
     }
 
+    /// What an operation may tell of them.
+    pub fn observed(&self) -> Observed {
+        let mut observed = Observed { forwards: true, ..Observed::default() };
+        for (address, state) in &self.wanted {
+            match state {
+                State::New | State::Trying => {
+                    observed.pending.insert(*address);
+                }
+                State::Failed(reason, _) => {
+                    observed.failed.insert(*address, reason.clone());
+                }
+                State::Ours | State::Confirming => {}
+            }
+        }
+        observed
+    }
+
     /// Those that failed, and why.
     pub fn failed(&self, config: &Config) -> Vec<Failed> {
         let of = |address: &IpAddr| match self.wanted.get(address) {
@@ -156,8 +174,12 @@ impl Subnets {
         Self(found.filter_map(|it| Some((it.interface_name, ip(it.address?)?, ip(it.netmask?)?))).collect())
     }
 
-    /// The interface to claim `address` on: the first one with a subnet that holds it, else the first.
-    pub fn interface_for(&self, address: IpAddr, interfaces: &[Interface]) -> u32 {
+    /// The interface to claim `address` on: the one that the inventory names for it, else the first one with a subnet
+    /// that holds it, else the first.
+    pub fn interface_for(&self, address: IpAddr, named: Option<&str>, interfaces: &[Interface]) -> u32 {
+        if let Some(interface) = interfaces.iter().find(|interface| Some(interface.name.as_str()) == named) {
+            return interface.index;
+        }
         let connected = |interface: &&Interface| {
             self.0.iter().any(|(name, own, mask)| *name == interface.name && is_in(address, *own, *mask))
         };

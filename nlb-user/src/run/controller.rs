@@ -1,32 +1,41 @@
-//! The desired state and what is done to make it so: checks a change, stores it, writes the maps.
+//! The desired state and what is done to make it so: runs an operation or a file, stores what comes of it, writes the
+//! maps.
 //!
-//! Knows no socket, no interface and no kernel: maps and store come as traits, the network's answers as values.
+//! Knows no socket, no interface and no kernel: maps and store come as traits, the network's answers as values. Without
+//! a data plane there are no maps, and the rest is the same.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     net::IpAddr,
+    sync::Arc,
     time::Instant,
 };
 
+use jiff::Timestamp;
 use nlb_common::{Addr, flow::Hop, hash::Secret};
+use serde_json::{Value, json};
 use tracing::{debug, info, warn};
 
-use super::addresses::Addresses;
+use super::{addresses::Addresses, view::View};
 use crate::{
     cli::failure,
-    control::{Applied, Desired, DesiredLoadBalancer, GroupTarget, Health, Overridden, Request, Unresolved},
+    control::{Applied, Desired, DesiredLoadBalancer, Health, Overridden, Request, Unresolved},
+    manifest,
+    model::{Account, Added, Fault, Inventory, Quotas, RecordError, State},
     net::Resolution,
+    node::{Node, certificates},
+    ops::{self, Observed},
     reconcile::{self, Inputs, Maps, MapsError, PlanError, Step},
-    serving::{Config, Limits, TargetId, changes},
-    store::{
-        Override, StoreError,
-        legacy::{Store, Stored},
-    },
+    serving::{self, Config, Limits, Served},
+    store::{Override, Store, StoreError},
 };
 
 /// Why a change was not made, or not wholly.
 #[derive(Debug, thiserror::Error)]
 pub enum ChangeError {
+    /// The operation was refused.
+    #[error(transparent)]
+    Fault(#[from] Fault),
     /// The change itself is wrong. One line a problem.
     #[error("{0}")]
     Refused(String),
@@ -36,6 +45,9 @@ pub enum ChangeError {
     /// It could not be stored.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// What is stored cannot be read.
+    #[error("the stored state cannot be used: {0}; `nlb store check` tells more")]
+    Records(#[from] RecordError),
     /// The maps could not be read or written.
     #[error(transparent)]
     Maps(#[from] MapsError),
@@ -52,15 +64,45 @@ pub enum ChangeError {
     },
 }
 
+/// What node.toml says about resources.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Settings {
+    /// Whose resources these are.
+    pub account: Account,
+    /// What stands around the node, without what commands have added.
+    pub inventory: Inventory,
+    /// How many of each there may be.
+    pub quotas: Quotas,
+    /// The bounds that tests may move.
+    pub limits: Limits,
+}
+
+impl Settings {
+    /// Those of a node.
+    pub fn of(node: &Node) -> Self {
+        Self {
+            account: node.account(),
+            inventory: node.inventory().clone(),
+            quotas: node.quotas.clone(),
+            limits: Limits::from_env(),
+        }
+    }
+}
+
 /// The desired state and what is known of the world.
 pub struct Controller<S> {
     store: S,
     secret: Secret,
-    limits: Limits,
+    settings: Settings,
     revision: u64,
-    stored: Stored,
+    state: Arc<State>,
+    /// What node.toml and commands say together.
+    inventory: Arc<Inventory>,
+    served: Served,
     /// Addresses of load balancers.
     pub addresses: Addresses,
+    /// Whether there is a data plane.
+    forwards: bool,
     hops: HashMap<IpAddr, Hop>,
     unresolved: BTreeMap<IpAddr, String>,
     live_targets: Option<HashSet<u32>>,
@@ -68,64 +110,141 @@ pub struct Controller<S> {
 }
 
 impl<S: Store> Controller<S> {
-    /// Takes up the stored state.
+    /// Takes up the stored state. `addresses` are those that the maps serve already; `None` without a data plane.
     ///
     /// # Errors
     /// If the store cannot be read.
-    pub fn new(store: S, secret: Secret, limits: Limits, addresses: Addresses) -> Result<Self, StoreError> {
-        let (revision, stored) = store.get()?.map_or_else(Default::default, |found| (found.revision, found.value));
-        Ok(Self {
+    pub fn new(
+        store: S,
+        secret: Secret,
+        settings: Settings,
+        addresses: Option<Addresses>,
+    ) -> Result<Self, ChangeError> {
+        let mut controller = Self {
             store,
             secret,
-            limits,
-            revision,
-            stored,
-            addresses,
+            revision: 0,
+            state: Arc::default(),
+            inventory: Arc::default(),
+            settings,
+            served: Served::default(),
+            forwards: addresses.is_some(),
+            addresses: addresses.unwrap_or_default(),
             hops: HashMap::new(),
             unresolved: BTreeMap::new(),
             live_targets: None,
             written: Instant::now(),
-        })
+        };
+        controller.reread()?;
+        Ok(controller)
     }
 
-    /// The desired state.
-    pub fn config(&self) -> &Config {
-        &self.stored.config
+    /// Takes up what the store holds, whoever wrote it. Whether it was something new.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub fn reread(&mut self) -> Result<bool, ChangeError> {
+        let found = self.store.get()?;
+        if found.revision == self.revision {
+            return Ok(false);
+        }
+        self.revision = found.revision;
+        self.take_up(State::from_records(&found.records)?);
+        Ok(true)
+    }
+
+    /// Takes up what node.toml says now.
+    pub fn configure(&mut self, settings: Settings) {
+        self.settings = settings;
+        // The files may be others under the same names.
+        self.inventory = Arc::default();
+        self.take_up((*self.state).clone());
+    }
+
+    /// What stands around the node with what commands have added, `added`.
+    fn surroundings(&self, added: &Added) -> Inventory {
+        let mut inventory = self.settings.inventory.with(added);
+        inventory.unsuitable = match inventory.certificates == self.inventory.certificates {
+            true => self.inventory.unsuitable.clone(),
+            false => certificates::unsuitable(&inventory),
+        };
+        inventory
+    }
+
+    fn take_up(&mut self, state: State) {
+        self.inventory = Arc::new(self.surroundings(&state.inventory));
+        self.served = serving::lower(&state, &self.inventory);
+        self.state = Arc::new(state);
+    }
+
+    /// Tells the revision when somebody else has written to the store.
+    pub fn watch(&self) -> tokio::sync::watch::Receiver<u64> {
+        self.store.watch()
+    }
+
+    /// Whether nothing was ever stored.
+    pub const fn is_new(&self) -> bool {
+        self.revision == 0
+    }
+
+    /// What stands around the node.
+    pub fn inventory(&self) -> &Inventory {
+        &self.inventory
+    }
+
+    /// What this node serves.
+    pub const fn config(&self) -> &Config {
+        &self.served.config
     }
 
     /// Addresses of all targets: those that next hops are needed for.
     pub fn target_addresses(&self) -> BTreeSet<IpAddr> {
-        self.stored.config.target_groups.iter().flat_map(|group| &group.targets).map(|target| target.id).collect()
+        self.config().target_groups.iter().flat_map(|group| &group.targets).map(|target| target.id).collect()
+    }
+
+    /// What those who only look are shown.
+    pub fn view(&self) -> View {
+        View {
+            revision: self.revision,
+            state: Arc::clone(&self.state),
+            inventory: Arc::clone(&self.inventory),
+            account: self.settings.account.clone(),
+            quotas: self.settings.quotas.clone(),
+            min_idle_s: self.settings.limits.min_idle_s,
+            observed: self.observed(),
+        }
+    }
+
+    fn observed(&self) -> Observed {
+        match self.forwards {
+            true => self.addresses.observed(),
+            false => Observed::default(),
+        }
     }
 
     /// What the desired state would be after a request that changes it.
     ///
     /// # Errors
-    /// [`ChangeError::Refused`] if the request breaks a rule of the model.
-    pub fn after(&self, request: &Request) -> Result<Stored, ChangeError> {
-        let mut new = self.stored.clone();
+    /// [`ChangeError::Refused`] if a file breaks a rule, [`ChangeError::Fault`] if an operation is refused.
+    pub fn after(&self, request: &Request) -> Result<(State, Value), ChangeError> {
+        let view = self.view();
+        let context = view.context(Timestamp::now());
         match request {
-            Request::Apply { json, file, .. } => {
-                new.config = Config::from_json(json, file, &self.limits).map_err(refused)?;
+            Request::Apply { text, file, .. } => {
+                let document = manifest::read(text, file).map_err(refused)?;
+                Ok((manifest::apply(&document, &self.state, &context).map_err(refused)?, Value::Null))
             }
-            Request::Register(target) => new.config = new.config.register(&id(target)).map_err(refused)?,
-            Request::Deregister(target) => new.config = new.config.deregister(&id(target)).map_err(refused)?,
-            Request::SetState { target, state } => {
-                let id = id(target);
-                if !new.config.has_target(&id) {
-                    let (group, target) = (&target.group, target.target);
-                    let problem = format!("{target} is no target of group {group}; `nlb target list` shows them");
-                    return Err(ChangeError::Refused(problem));
-                }
-                match Option::<Override>::from(*state) {
-                    Some(state) => new.overrides.insert(id, state),
-                    None => new.overrides.remove(&id),
-                };
+            Request::Call { operation, input } => {
+                let done = ops::run(&self.state, operation, input, &context)?;
+                Ok((done.next.unwrap_or_else(|| (*self.state).clone()), done.output))
             }
-            Request::Status | Request::Reload => {}
+            Request::SetState { group, target, state } => {
+                let input = json!({"TargetGroup": group, "Target": target, "State": Option::<Override>::from(*state)});
+                let done = ops::run(&self.state, "SetTargetState", &input, &context)?;
+                Ok((done.next.unwrap_or_else(|| (*self.state).clone()), done.output))
+            }
+            Request::Status | Request::Reload | Request::Export => Ok(((*self.state).clone(), Value::Null)),
         }
-        new.overrides.retain(|id, _| new.config.has_target(id));
-        Ok(new)
     }
 
     /// Makes `new` the desired state: plans it against the maps, stores it, writes the maps. Of a dry run nothing is
@@ -133,27 +252,41 @@ impl<S: Store> Controller<S> {
     ///
     /// # Errors
     /// [`ChangeError::Unfinished`] if it is stored and the maps failed; after any other error nothing was changed.
-    pub fn change(&mut self, maps: &mut dyn Maps, new: Stored, dry_run: bool) -> Result<Applied, ChangeError> {
+    pub fn change(
+        &mut self,
+        maps: Option<&mut dyn Maps>,
+        mut new: State,
+        dry_run: bool,
+    ) -> Result<Applied, ChangeError> {
+        new.forget_overrides();
+        let inventory = self.surroundings(&new.inventory);
+        let served = serving::lower(&new, &inventory);
         let mut applied = Applied {
             revision: self.revision,
             dry_run,
-            changes: told(&self.stored, &new),
-            warnings: new.config.warnings(),
+            changes: manifest::changes(&self.state, &new).iter().map(ToString::to_string).collect(),
+            warnings: serving::warnings(&new, &served.config),
             failed: Vec::new(),
         };
-        // As if every address were served: there must be room for all of them.
-        let actual = maps.read()?;
-        let mut steps = reconcile::plan(&self.inputs(&new, &BTreeSet::new()), &actual)?;
+        let mut planned = None;
+        if let Some(maps) = maps {
+            // As if every address were served: there must be room for all of them.
+            let actual = maps.read()?;
+            let steps = reconcile::plan(&self.inputs(&served, &BTreeSet::new()), &actual)?;
+            planned = Some((maps, steps));
+        }
         if dry_run {
             return Ok(applied);
         }
-        if new != self.stored {
-            self.revision = self.store.compare_and_set(self.revision, &new)?;
-            self.stored = new;
+        let records = self.state.changes_to(&new);
+        if !records.is_empty() {
+            self.revision = self.store.compare_and_set(self.revision, &records)?;
             logged(&applied.changes, |change| info!("{change}"));
         }
+        (self.state, self.inventory, self.served) = (Arc::new(new), Arc::new(inventory), served);
         applied.revision = self.revision;
-        self.addresses.want(&self.stored.config);
+        self.addresses.want(&self.served.config);
+        let Some((maps, mut steps)) = planned else { return Ok(applied) };
         let withheld: BTreeSet<Addr> = self.addresses.withheld().into_iter().map(Addr::from).collect();
         steps.retain(|step| match step {
             Step::SetVip(addr, _) => !withheld.contains(addr),
@@ -166,15 +299,26 @@ impl<S: Store> Controller<S> {
         }
     }
 
+    /// Lets go of targets whose draining is over. Whether there was one.
+    ///
+    /// # Errors
+    /// As [`Self::change`].
+    pub fn expire(&mut self, maps: Option<&mut dyn Maps>) -> Result<bool, ChangeError> {
+        match ops::expire(&self.state, Timestamp::now()) {
+            Some(next) => self.change(maps, next, false).map(|_| true),
+            None => Ok(false),
+        }
+    }
+
     /// Compares the whole desired state with the maps and writes what differs. The number of writes.
     ///
     /// # Errors
     /// If the maps cannot be read or written, or have no room.
     pub fn reconcile(&mut self, maps: &mut dyn Maps) -> Result<usize, ChangeError> {
-        self.addresses.want(&self.stored.config);
+        self.addresses.want(&self.served.config);
         let actual = maps.read()?;
         let withheld = self.addresses.withheld();
-        let steps = reconcile::plan(&self.inputs(&self.stored, &withheld), &actual)?;
+        let steps = reconcile::plan(&self.inputs(&self.served, &withheld), &actual)?;
         self.write(maps, &steps)?;
         Ok(steps.len())
     }
@@ -190,10 +334,10 @@ impl<S: Store> Controller<S> {
         Ok(())
     }
 
-    fn inputs<'a>(&'a self, stored: &'a Stored, failed: &'a BTreeSet<IpAddr>) -> Inputs<'a> {
+    fn inputs<'a>(&'a self, served: &'a Served, failed: &'a BTreeSet<IpAddr>) -> Inputs<'a> {
         Inputs {
-            config: &stored.config,
-            overrides: &stored.overrides,
+            config: &served.config,
+            overrides: &served.overrides,
             hops: &self.hops,
             failed,
             secret: self.secret,
@@ -242,28 +386,44 @@ impl<S: Store> Controller<S> {
         fresh
     }
 
+    /// What is accepted and yet hardly meant, in sentences.
+    pub fn warnings(&self) -> Vec<String> {
+        serving::warnings(&self.state, &self.served.config)
+    }
+
     /// What `nlb status` asks for. `started` is when the controller was.
     pub fn desired(&self, started: Instant) -> Desired {
-        let config = &self.stored.config;
-        let balancers = config.load_balancers.iter();
         Desired {
             pid: std::process::id(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             uptime_s: started.elapsed().as_secs(),
             revision: self.revision,
-            load_balancers: balancers
-                .map(|it| DesiredLoadBalancer { name: it.name.clone(), addresses: it.addresses.clone() })
-                .collect(),
-            target_groups: config.target_groups.iter().map(|group| group.name.clone()).collect(),
-            overrides: self.stored.overrides.iter().map(|(id, state)| overridden(id, *state)).collect(),
-            failed: self.addresses.failed(config),
+            load_balancers: self.balancers(),
+            target_groups: self.state.target_groups.values().map(|group| group.name.clone()).collect(),
+            overrides: self.served.overrides.iter().map(|(id, state)| overridden(id, *state)).collect(),
+            failed: self.addresses.failed(&self.served.config),
             unresolved: self
                 .unresolved
                 .iter()
                 .map(|(address, why)| Unresolved { address: *address, reason: why.clone() })
                 .collect(),
-            warnings: config.warnings(),
+            warnings: self.warnings(),
         }
+    }
+
+    fn balancers(&self) -> Vec<DesiredLoadBalancer> {
+        let view = self.view();
+        let context = view.context(Timestamp::now());
+        let of = |balancer: &crate::model::LoadBalancer| {
+            let (state, reason) = ops::load_balancers::status(balancer, &self.state, &context);
+            DesiredLoadBalancer {
+                name: balancer.name.clone(),
+                addresses: serving::own_addresses(balancer, &self.inventory).collect(),
+                state: state.as_str().to_owned(),
+                reason,
+            }
+        };
+        self.state.load_balancers.values().map(|balancer| of(balancer)).collect()
     }
 }
 
@@ -280,28 +440,8 @@ fn refused(error: impl std::error::Error + 'static) -> ChangeError {
     ChangeError::Refused(failure::text(&error))
 }
 
-fn id(target: &GroupTarget) -> TargetId {
-    TargetId { group: target.group.clone(), addr: target.target.ip(), port: target.target.port() }
-}
-
-fn overridden(id: &TargetId, state: Override) -> Overridden {
-    let target = GroupTarget { group: id.group.clone(), target: (id.addr, id.port).into() };
-    Overridden { target, state: Health::from(state) }
-}
-
-/// What changes between the two, in words.
-fn told(old: &Stored, new: &Stored) -> Vec<String> {
-    let mut told: Vec<String> = changes(&old.config, &new.config).iter().map(ToString::to_string).collect();
-    let ids: BTreeSet<&TargetId> = old.overrides.keys().chain(new.overrides.keys()).collect();
-    let name = |state: Option<&Override>| state.map_or("auto", |state| state.as_str());
-    for id in ids {
-        let (before, after) = (old.overrides.get(id), new.overrides.get(id));
-        if before != after && new.config.has_target(id) {
-            let target = std::net::SocketAddr::new(id.addr, id.port);
-            told.push(format!("~ target {} {target}: state {} -> {}", id.group, name(before), name(after)));
-        }
-    }
-    told
+fn overridden(id: &serving::TargetId, state: Override) -> Overridden {
+    Overridden { group: id.group.clone(), target: (id.addr, id.port).into(), state: Health::from(state) }
 }
 
 #[cfg(test)]

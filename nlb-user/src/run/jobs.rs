@@ -9,7 +9,10 @@ use std::{
 use tokio::task::{JoinError, JoinSet};
 
 use super::addresses::Subnets;
-use crate::net::{Claim, Interface, Net, NetError, Resolution};
+use crate::{
+    model::Inventory,
+    net::{Claim, Interface, Net, NetError, Resolution},
+};
 
 /// What a job reports.
 pub enum Done {
@@ -52,15 +55,16 @@ impl Jobs {
         &self.net
     }
 
-    /// Claims addresses, each on its interface.
-    pub fn claim(&mut self, addresses: Vec<IpAddr>) {
+    /// Claims addresses, each on its interface: the one of its subnet in the inventory, if that names one.
+    pub fn claim(&mut self, addresses: Vec<IpAddr>, inventory: &Inventory) {
         if addresses.is_empty() {
             return;
         }
         let subnets = Subnets::read();
         let mut claims: BTreeMap<u32, Vec<IpAddr>> = BTreeMap::new();
         for address in addresses {
-            claims.entry(subnets.interface_for(address, &self.interfaces)).or_default().push(address);
+            let named = inventory.subnet_of(address).and_then(|subnet| subnet.interface.as_deref());
+            claims.entry(subnets.interface_for(address, named, &self.interfaces)).or_default().push(address);
         }
         for (ifindex, addresses) in claims {
             let net = Arc::clone(&self.net);

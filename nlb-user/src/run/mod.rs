@@ -4,12 +4,16 @@
 //! the machine has been looked at. [`serve`] is the loop, [`controller`] what it decides by.
 
 pub mod addresses;
+mod backend;
 pub mod controller;
+mod doors;
 pub mod jobs;
 mod notify;
+mod plane;
 pub mod serve;
 mod start;
 mod sweeper;
+pub mod view;
 
 use std::{
     collections::BTreeSet,
@@ -26,9 +30,9 @@ use crate::{
     cli::{failure, output::print},
     control::Request,
     dataplane::{Dataplane, Inspect, Pins, XdpMode},
+    manifest::{self, read_text},
     net::{Interface, Net, privileges},
     node::Node,
-    serving::{Config, Limits, read_text},
 };
 
 /// What the controller is started with.
@@ -36,7 +40,11 @@ use crate::{
 pub struct Options {
     /// The node's settings.
     pub node: Node,
-    /// Names of the interfaces to attach to; at least one.
+    /// The file they are from, if it was named.
+    pub node_file: Option<PathBuf>,
+    /// Whether packets are forwarded.
+    pub dataplane: bool,
+    /// Names of the interfaces to attach to; at least one if packets are forwarded.
     pub interfaces: Vec<String>,
     /// The file that is the desired state.
     pub apply: Option<PathBuf>,
@@ -75,7 +83,7 @@ pub fn start_logging(level: Option<&str>) -> Result<()> {
 /// # Errors
 /// If it cannot start; nothing is left half done then.
 pub fn run(options: Options) -> Result<()> {
-    let desired = options.apply.as_deref().map(read_config).transpose()?;
+    let desired = options.apply.as_deref().map(read_request).transpose()?;
     runtime()?.block_on(start::start(options, desired))
 }
 
@@ -108,10 +116,10 @@ fn runtime() -> Result<tokio::runtime::Runtime> {
 }
 
 /// Reads a file that is to be the desired state, to know that it is one.
-fn read_config(path: &Path) -> Result<Request> {
-    let (json, file) = (read_text(path)?, path.display().to_string());
-    Config::from_json(&json, &file, &Limits::from_env())?;
-    Ok(Request::Apply { json, file, dry_run: false })
+fn read_request(path: &Path) -> Result<Request> {
+    let (text, file) = (read_text(path)?, path.display().to_string());
+    manifest::read(&text, &file)?;
+    Ok(Request::Apply { text, file, dry_run: false })
 }
 
 /// Gives addresses up, wherever they were claimed.

@@ -10,25 +10,29 @@ use tracing::{error, info, warn};
 use super::{
     Options,
     addresses::Addresses,
-    controller::{ChangeError, Controller},
+    controller::{ChangeError, Controller, Settings},
+    doors::Doors,
     jobs::Jobs,
     notify::notify,
-    serve::{Loop, Signals},
+    plane::Plane,
+    serve::{Files, Loop, Signals},
     sweeper,
 };
 use crate::{
     cli::{failure, inspect::interface_name, output::grouped},
-    control::{Request, server::Server},
+    control::Request,
     dataplane::{self, AttachedLink, Dataplane, FlowTables, Origin, Pins, Removed, XdpMode, memory_bytes, ports},
     net::{Interface, Net, Severity, preflight, privileges},
     node::Node,
-    reconcile::Maps as _,
-    serving::Limits,
-    store::{FileStore, legacy::Store as _},
+    reconcile::Maps,
+    store::{SqliteStore, Store as _},
 };
 
 /// Starts the controller and runs it to its end.
 pub(super) async fn start(options: Options, desired: Option<Request>) -> Result<()> {
+    if !options.dataplane {
+        return without_plane(&options, desired).await;
+    }
     privileges().map_err(|finding| anyhow::anyhow!("{finding}"))?;
     let net = Net::open().await?;
     let mut interfaces = Vec::new();
@@ -39,11 +43,12 @@ pub(super) async fn start(options: Options, desired: Option<Request>) -> Result<
     let pins = Pins::new(&node.bpffs);
     let _lock = pins.lock()?;
     look_ahead(&interfaces)?;
-    let store = FileStore::open(&node.state_dir)?;
+    let store = SqliteStore::open(&node.state_dir)?;
+    let doors = Doors::bind(&options).await?;
     let (dataplane, origin) =
         Dataplane::start(&pins, &dataplane::Options { max_flows: node.max_flows, fresh: options.fresh })?;
     let created = origin == Origin::Created;
-    let outcome = serve(&options, desired, store, net, interfaces, dataplane, created).await;
+    let outcome = with_plane(&options, desired, store, doors, net, interfaces, dataplane, created).await;
     if let Err(error) = outcome {
         // Nothing of a start that failed stays behind.
         if created && let Err(error) = Dataplane::remove(&pins) {
@@ -59,11 +64,25 @@ pub(super) async fn start(options: Options, desired: Option<Request>) -> Result<
     Ok(())
 }
 
-/// Brings the data plane to the desired state, attaches it, and runs the loop.
-async fn serve(
+/// Serves API and commands, and forwards nothing.
+async fn without_plane(options: &Options, desired: Option<Request>) -> Result<()> {
+    let mut store = SqliteStore::open(&options.node.state_dir)?;
+    let doors = Doors::bind(options).await?;
+    let secret = store.secret(None)?;
+    let mut controller = Controller::new(store, secret, Settings::of(&options.node), None)?;
+    desire(&mut controller, None, desired.as_ref())?;
+    warn!("--no-dataplane: nothing is forwarded, targets stay `initial`");
+    let signals = Signals::receive()?;
+    serve(options, controller, None, doors, signals).await
+}
+
+/// Brings the data plane to the desired state, attaches it, and serves.
+#[expect(clippy::too_many_arguments, reason = "what start has made, each owned from here on")]
+async fn with_plane(
     options: &Options,
     desired: Option<Request>,
-    mut store: FileStore,
+    mut store: SqliteStore,
+    doors: Doors,
     net: Net,
     interfaces: Vec<Interface>,
     mut dataplane: Dataplane,
@@ -72,27 +91,24 @@ async fn serve(
     let node = &options.node;
     let actual = dataplane.maps().read()?;
     tell_origin(node, created, dataplane.max_flows());
-    let secret = match created {
-        true => store.secret()?,
-        // The maps' secret has chosen the targets so far: a store that is new takes it over.
-        false if actual.node.secret != Secret::default() => store.secret_or(actual.node.secret)?,
-        // Their controller died before it wrote one.
-        false => store.secret()?,
-    };
-    if store.get()?.is_none() && desired.is_none() && !actual.vips.is_empty() {
-        return Err(anyhow::anyhow!(
-            "the maps at {} serve {} addresses, but {} holds no desired state, and without one all would be removed: \
-             give the file with --apply, name the right --state, or begin with --fresh",
+    // The maps' secret has chosen the targets so far: a store that is new takes it over. There is none if their
+    // controller died before it wrote one.
+    let inherited = Some(actual.node.secret).filter(|secret| !created && *secret != Secret::default());
+    let secret = store.secret(inherited)?;
+    let served = actual.vips.len();
+    let addresses = Addresses::inherited(actual.vips.into_keys().map(IpAddr::from));
+    let mut controller = Controller::new(store, secret, Settings::of(node), Some(addresses))?;
+    if controller.is_new() && desired.is_none() && served > 0 {
+        bail!(
+            "the maps at {} serve {served} addresses, but {} holds no desired state, and without one all would be \
+             removed: give the file with --apply, name the right --state, or begin with --fresh",
             node.bpffs.display(),
-            actual.vips.len(),
             node.state_dir.display()
-        ));
+        );
     }
-    let inherited = Addresses::inherited(actual.vips.into_keys().map(IpAddr::from));
-    let mut controller = Controller::new(store, secret, Limits::from_env(), inherited)?;
     let attached_before = Pins::new(&node.bpffs).links()?;
     let begun = match attach(options, &interfaces, &mut dataplane) {
-        Ok(()) => desire(&mut controller, &mut dataplane, desired.as_ref()).map_err(Into::into),
+        Ok(()) => desire(&mut controller, Some(dataplane.maps()), desired.as_ref()).map_err(Into::into),
         Err(error) => Err(error),
     };
     if let Err(error) = begun {
@@ -102,20 +118,34 @@ async fn serve(
     }
     let named: Vec<u32> = interfaces.iter().map(|interface| interface.index).collect();
     for link in dataplane.detach_others(&named)? {
-        info!("{}: detached, as it is not among --iface any more", told_link(&link));
+        info!("{}: detached, as it is not among the interfaces any more", told_link(&link));
     }
     refresh_ports(&mut dataplane)?;
     let sweeps = sweeper::start(FlowTables::open(&Pins::new(&node.bpffs))?)?;
     // Before anybody can see that we are here.
     let signals = Signals::receive()?;
-    let mut serving = Loop::new(controller, dataplane, Jobs::new(net, interfaces), options.apply.clone());
+    let plane = Plane::new(dataplane, Jobs::new(net, interfaces), sweeps);
+    serve(options, controller, Some(plane), doors, signals).await
+}
+
+/// Opens the doors and runs the loop.
+async fn serve(
+    options: &Options,
+    controller: Controller<SqliteStore>,
+    plane: Option<Plane>,
+    doors: Doors,
+    signals: Signals,
+) -> Result<()> {
+    let node = &options.node;
+    let files = Files { node: options.node_file.clone(), desired: options.apply.clone() };
+    let mut serving = Loop::new(controller, plane, files, doors.on_reload());
     serving.prepare().await;
-    let (server, calls) = Server::open(&node.socket)?;
+    let (open, calls) = doors.open(node, serving.view())?;
     info!("ready: zone {}, commands at {}", node.zone, node.socket.display());
     notify("READY=1");
-    serving.run(calls, sweeps, signals).await;
+    serving.run(calls, signals).await;
     notify("STOPPING=1");
-    drop(server);
+    open.close().await;
     if options.detach_on_exit {
         serving.release().await;
     }
@@ -137,16 +167,16 @@ fn attach(options: &Options, interfaces: &[Interface], dataplane: &mut Dataplane
 
 /// Makes the file, or else the stored state, what the maps say.
 fn desire(
-    controller: &mut Controller<FileStore>,
-    dataplane: &mut Dataplane,
+    controller: &mut Controller<SqliteStore>,
+    maps: Option<&mut dyn Maps>,
     request: Option<&Request>,
 ) -> Result<(), ChangeError> {
     let Some(request) = request else {
-        controller.reconcile(dataplane.maps())?;
+        maps.map_or(Ok(0), |maps| controller.reconcile(maps))?;
         return Ok(());
     };
-    let new = controller.after(request)?;
-    let applied = controller.change(dataplane.maps(), new, false)?;
+    let (new, _) = controller.after(request)?;
+    let applied = controller.change(maps, new, false)?;
     applied.warnings.iter().for_each(|warning| warn!("{warning}"));
     Ok(())
 }

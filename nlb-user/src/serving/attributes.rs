@@ -4,10 +4,8 @@ use std::collections::BTreeMap;
 
 use nlb_common::layout::MAX_TARGETS;
 
-use super::{
-    HealthThreshold, Limits, Listener, Protocol,
-    json::{Reader, Value, list},
-};
+use super::{HealthThreshold, Limits, Listener, Protocol};
+use crate::manifest::tree::{Reader, Value, list};
 
 /// Key of a listener's idle timeout.
 pub(super) const IDLE_TIMEOUT: &str = "tcp.idle_timeout.seconds";
@@ -100,7 +98,7 @@ pub(super) struct GroupAttributes {
 
 /// Reads a group's attributes; `value` is `None` if the group has no such field.
 pub(super) fn of_group<'a>(
-    reader: &mut Reader<'a>,
+    reader: &mut Reader,
     value: Option<&Value<'a>>,
     protocol: Option<Protocol>,
 ) -> Option<GroupAttributes> {
@@ -114,7 +112,7 @@ pub(super) fn of_group<'a>(
             continue;
         };
         let Some(text) = self::text(reader, &at, &attribute.allowed) else { continue };
-        match (attribute.later, key.as_str()) {
+        match (attribute.later, key) {
             (Some((works, function)), _) if text != works => {
                 reader.problem(&at, format!("found {text:?}, but {function} is not there yet: allowed is {works:?}"));
             }
@@ -128,7 +126,7 @@ pub(super) fn of_group<'a>(
             (_, ROUTING_COUNT) => read.unhealthy_routing.count = text.parse().unwrap_or(default.count),
             (_, ROUTING_SHARE) => read.unhealthy_routing.percentage = text.parse().ok(),
             _ => {
-                read.others.insert(key, text);
+                read.others.insert(key.to_owned(), text);
             }
         }
     }
@@ -137,7 +135,7 @@ pub(super) fn of_group<'a>(
 
 /// Reads a listener's attributes and gives its idle timeout in seconds.
 pub(super) fn of_listener<'a>(
-    reader: &mut Reader<'a>,
+    reader: &mut Reader,
     value: &Value<'a>,
     protocol: Option<Protocol>,
     limits: &Limits,
@@ -158,12 +156,12 @@ pub(super) fn of_listener<'a>(
     Some(idle_s)
 }
 
-fn unknown<'a>(reader: &mut Reader<'a>, at: &Value<'a>, keys: &[&str]) {
+fn unknown<'a>(reader: &mut Reader, at: &Value<'a>, keys: &[&str]) {
     reader.problem(at, format!("found an unknown attribute, allowed are {}", list(keys)));
 }
 
 /// A value that is allowed; it must be a string, as all attributes are.
-fn text<'a>(reader: &mut Reader<'a>, at: &Value<'a>, allowed: &Allowed) -> Option<String> {
+fn text<'a>(reader: &mut Reader, at: &Value<'a>, allowed: &Allowed) -> Option<String> {
     let text = reader.string(at, &format!("a string: {}", allowed.describe()))?;
     if !allowed.holds(&text) {
         reader.problem(at, format!("found {}, allowed are {}", at.found(), allowed.describe()));

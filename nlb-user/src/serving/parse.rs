@@ -5,11 +5,8 @@ use std::{
     net::IpAddr,
 };
 
-use super::{
-    Config, Invalid, Limits, Listener, LoadBalancer, Protocol, attributes,
-    json::{Object, Reader, Value, list, quote},
-    rules,
-};
+use super::{Config, Invalid, Limits, Listener, LoadBalancer, Protocol, attributes, rules};
+use crate::manifest::tree::{Object, Reader, Source, Value, list, load, quote};
 
 impl Config {
     /// The configuration that `text` is; `file` names it in errors.
@@ -17,15 +14,17 @@ impl Config {
     /// # Errors
     /// With everything that is wrong with it.
     pub fn from_json(text: &str, file: &str, limits: &Limits) -> Result<Self, Invalid> {
-        let mut reader = Reader::new(text, file);
-        let config = reader.root().and_then(|root| Parser::new(&mut reader, limits).config(&root));
-        reader.finish(config)
+        let source = Source::new(text, file);
+        let root = load(&source)?;
+        let mut reader = Reader::new(&source);
+        let config = Parser::new(&mut reader, limits).config(&Value::root(&root));
+        reader.problems.finish(&source, config)
     }
 }
 
 /// Reads and checks at once; what is named twice is remembered with the path of its first place.
 pub(super) struct Parser<'r, 'a> {
-    pub reader: &'r mut Reader<'a>,
+    pub reader: &'r mut Reader,
     limits: &'r Limits,
     /// Protocol of each group, if it is a valid one.
     pub groups: BTreeMap<String, Option<Protocol>>,
@@ -38,7 +37,7 @@ pub(super) struct Parser<'r, 'a> {
 }
 
 impl<'r, 'a> Parser<'r, 'a> {
-    fn new(reader: &'r mut Reader<'a>, limits: &'r Limits) -> Self {
+    fn new(reader: &'r mut Reader, limits: &'r Limits) -> Self {
         let (groups, users) = (BTreeMap::new(), BTreeMap::new());
         Self { reader, limits, groups, users, addresses: HashMap::new(), targets: Vec::new() }
     }

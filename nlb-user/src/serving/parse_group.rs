@@ -2,12 +2,8 @@
 
 use std::collections::HashMap;
 
-use super::{
-    Target, TargetGroup, TargetType, attributes,
-    json::{Value, quote},
-    parse::Parser,
-    rules,
-};
+use super::{Target, TargetGroup, TargetType, attributes, parse::Parser, rules};
+use crate::manifest::tree::{Value, quote};
 
 impl<'a> Parser<'_, 'a> {
     pub fn group(&mut self, value: &Value<'a>, names: &mut HashMap<String, String>) -> Option<TargetGroup> {

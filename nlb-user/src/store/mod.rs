@@ -2,22 +2,30 @@
 //!
 //! Nothing outside this room knows which engine keeps them.
 
-mod file;
-pub mod legacy;
+mod error;
+mod memory;
+mod reader;
+mod schema;
+mod sqlite;
 
 #[cfg(test)]
-mod kill;
+mod damage_tests;
 #[cfg(test)]
-mod tests;
+mod disk_tests;
+#[cfg(test)]
+mod kill_tests;
+#[cfg(test)]
+mod sqlite_tests;
 
-use std::{collections::BTreeMap, fmt, io, path::PathBuf, str::FromStr};
+use std::{collections::BTreeMap, fmt, str::FromStr};
 
 use nlb_common::hash::Secret;
 use serde::{Deserialize, Serialize};
 
-pub use file::FileStore;
-
-use crate::serving::Invalid;
+pub use error::StoreError;
+pub use memory::MemoryStore;
+pub use reader::Reader;
+pub use sqlite::SqliteStore;
 
 /// The operator's word on a target's health, above all probes.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Serialize, Deserialize)]
@@ -105,69 +113,4 @@ pub trait Store: Send {
     /// # Errors
     /// If it can't be read, made or kept.
     fn secret(&mut self, proposed: Option<Secret>) -> Result<Secret, StoreError>;
-}
-
-/// Why the store did not do it.
-#[derive(Debug, thiserror::Error)]
-pub enum StoreError {
-    /// The file system refused.
-    #[error("cannot {doing} {}", path.display())]
-    Io {
-        /// What was tried: "write", "read" ...
-        doing: &'static str,
-        /// With what.
-        path: PathBuf,
-        /// Why it failed.
-        #[source]
-        source: io::Error,
-    },
-    /// Another process has the store open.
-    #[error("{} is in use by another controller: stop it first, or give this one a `state_dir` of its own", path.display())]
-    Locked {
-        /// The directory.
-        path: PathBuf,
-    },
-    /// Somebody else stored something in between.
-    #[error("the desired state is at revision {found}, not {expected}: it was changed meanwhile, try again")]
-    Conflict {
-        /// What the caller had seen.
-        expected: u64,
-        /// What there is.
-        found: u64,
-    },
-    /// The file is not what the store had written.
-    #[error("{} is damaged ({why}): restore it from a backup, or remove it and apply lb.json again", path.display())]
-    Damaged {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it.
-        why: String,
-    },
-    /// A file of a later version.
-    #[error("{} has format {found}, and this version knows {known}: use the version that wrote it", path.display())]
-    Format {
-        /// The file.
-        path: PathBuf,
-        /// Its format.
-        found: u64,
-        /// The last format known.
-        known: u64,
-    },
-    /// The configuration in it breaks a rule.
-    #[error("{} is damaged: restore it from a backup, or remove it and apply lb.json again. Found:\n{why}", path.display())]
-    Invalid {
-        /// The file.
-        path: PathBuf,
-        /// Which rules.
-        why: Invalid,
-    },
-    /// The secret is not what the store had written.
-    #[error("{} is damaged: it must hold 16 bytes and has {len}. Restore it from a backup; or remove it, and \
-             the next start makes another one, which moves new connections to other targets", path.display())]
-    Secret {
-        /// The file.
-        path: PathBuf,
-        /// Its length in bytes.
-        len: usize,
-    },
 }

@@ -5,6 +5,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that can't go on says so by panicking")]
 
+mod api;
 mod bad_input;
 mod bulk;
 mod client_ip;
@@ -15,5 +16,6 @@ mod modes;
 mod scale;
 mod setup;
 mod spread;
+mod store;
 mod unhealthy;
 mod unintended;

@@ -14,12 +14,13 @@ pub struct Tool {
 }
 
 /// What the tests and the demo run.
-pub const TOOLS: [Tool; 5] = [
+pub const TOOLS: [Tool; 6] = [
     Tool { program: "nginx", package: "nginx-light" },
     Tool { program: "ip", package: "iproute2" },
     Tool { program: "ethtool", package: "ethtool" },
     Tool { program: "ping", package: "iputils-ping" },
     Tool { program: "curl", package: "curl" },
+    Tool { program: "openssl", package: "openssl" },
 ];
 
 /// Packages of the tools that are not there.

@@ -84,7 +84,7 @@ pub fn start(nlb: &Path) -> Result<()> {
 pub fn hold(nlb: &Nlb<'_>, binary: &Path) -> Result<()> {
     symlink(binary, file("nlb"))?;
     symlink(nlb.path("node.toml"), file("node.toml"))?;
-    symlink(nlb.path("lb.json"), file("lb.json"))?;
+    fs::write(file("lb.json"), nlb.cli(&["export"])?)?;
     symlink(nlb.path("log"), file("log"))?;
     let balancer = format!("sudo ip netns exec {PREFIX}-balancer");
     let cli = format!("{balancer} {DIR}/nlb --config {DIR}/node.toml");

@@ -6,6 +6,7 @@
 mod stop;
 
 mod keeper;
+mod resources;
 mod scene;
 mod story;
 mod table;

@@ -1,14 +1,15 @@
 //! The network, the servers and the configuration of the demo.
 
-use std::{
-    net::{IpAddr, SocketAddr},
-    path::Path,
-};
+use std::{net::IpAddr, path::Path};
 
 use anyhow::Result;
 use nlb_tests::{
+    aws::API,
     netns::{BPFFS, BpfFs},
-    nlb::Options,
+    nlb::{
+        Options,
+        inventory::{self, instance},
+    },
     server::{Nginx, UdpServer},
     topology::{Arms, Plan, Topology, vip4, vip6},
 };
@@ -23,17 +24,75 @@ pub const HTTP: u16 = 80;
 pub const ECHO: u16 = 9000;
 /// Port of the targets' HTTP servers.
 const BACKEND: u16 = 8080;
-/// The target group whose targets see clients' addresses.
-pub const PRESERVING: &str = "web";
-/// The one whose targets see the balancer's.
-const TRANSLATING: &str = "web-translated";
-/// That of the UDP servers.
-const DATAGRAMS: &str = "echo";
+
+/// A target group of all targets.
+pub struct Group {
+    /// Its name.
+    pub name: &'static str,
+    /// Its protocol.
+    pub protocol: &'static str,
+    /// Its targets' port.
+    pub port: u16,
+    /// How clients get there, and what its targets see of them.
+    pub way: Way,
+}
+
+/// A load balancer of one address, and its listeners: protocol, port, target group.
+pub struct Balancer {
+    /// Its name.
+    pub name: &'static str,
+    /// Its family, and which of the addresses it has.
+    pub way: Way,
+    /// What it serves.
+    pub listeners: &'static [(&'static str, u16, &'static str)],
+}
+
+const V4: Way = Way { v6: false, preserving: true };
+const V6: Way = Way { v6: true, preserving: true };
+const V4_TRANSLATED: Way = Way { v6: false, preserving: false };
+const V6_TRANSLATED: Way = Way { v6: true, preserving: false };
+
+/// The target groups: a group has one address family, and says whether its targets see clients' addresses.
+pub const GROUPS: [Group; 5] = [
+    Group { name: "web", protocol: "TCP", port: BACKEND, way: V4 },
+    Group { name: "web-v6", protocol: "TCP", port: BACKEND, way: V6 },
+    Group { name: "web-translated", protocol: "TCP", port: BACKEND, way: V4_TRANSLATED },
+    Group { name: "web-translated-v6", protocol: "TCP", port: BACKEND, way: V6_TRANSLATED },
+    Group { name: "echo", protocol: "UDP", port: ECHO, way: V4 },
+];
+
+/// The load balancers.
+pub const BALANCERS: [Balancer; 4] = [
+    Balancer { name: "demo", way: V4, listeners: &[("TCP", HTTP, "web"), ("UDP", ECHO, "echo")] },
+    Balancer { name: "demo-v6", way: V6, listeners: &[("TCP", HTTP, "web-v6")] },
+    Balancer { name: "demo-translated", way: V4_TRANSLATED, listeners: &[("TCP", HTTP, "web-translated")] },
+    Balancer { name: "demo-translated-v6", way: V6_TRANSLATED, listeners: &[("TCP", HTTP, "web-translated-v6")] },
+];
+
+impl Group {
+    /// Whether its targets are named by instance: those see their clients' addresses without being told to.
+    pub const fn is_of_instances(&self) -> bool {
+        self.way.preserving && !self.way.v6
+    }
+
+    /// What a target is called here.
+    pub fn target(&self, network: &Topology, n: usize) -> String {
+        match (self.is_of_instances(), self.way.v6) {
+            (true, _) => instance(n),
+            (false, true) => network.targets[n].v6.to_string(),
+            (false, false) => network.targets[n].v4.to_string(),
+        }
+    }
+}
+
+/// Which of the virtual addresses of its family a way has.
+pub fn number(way: Way) -> u8 {
+    u8::from(!way.preserving)
+}
 
 /// The load balancer's address on a way.
 pub fn address(way: Way) -> IpAddr {
-    let n = u8::from(!way.preserving);
-    if way.v6 { vip6(n).into() } else { vip4(n).into() }
+    if way.v6 { vip6(number(way)).into() } else { vip4(number(way)).into() }
 }
 
 /// Everything but the load balancer. Goes when it is dropped, the servers first.
@@ -67,44 +126,38 @@ impl Scene {
             bpffs: bpffs.join("nlb"),
             interfaces: self.network.interfaces().to_owned(),
             env: Vec::new(),
+            inventory: inventory::toml(&self.network),
+            args: vec!["--api".to_owned(), API.to_owned()],
             ..Options::default()
         }
     }
 
-    /// A target as the command line names it, in each group and family that it is in.
+    /// A target as the command line names it, in each group.
     pub fn members(&self, target: usize) -> Vec<(&'static str, String)> {
-        let groups = [(PRESERVING, BACKEND), (TRANSLATING, BACKEND), (DATAGRAMS, ECHO)];
-        let addrs = self.network.targets[target].addrs();
-        let members = groups
-            .iter()
-            .flat_map(|(group, port)| addrs.map(|addr| (*group, SocketAddr::new(addr, *port).to_string())));
-        members.collect()
+        GROUPS.iter().map(|group| (group.name, group.target(&self.network, target))).collect()
     }
 
-    /// The desired state: two load balancers on the same servers, that differ in what the servers see of clients.
+    /// The desired state as a file, for machines without the `aws` client.
     pub fn config(&self) -> Value {
-        let addresses = |preserving| [false, true].map(|v6| address(Way { v6, preserving }));
-        let listener = |protocol: &str, port: u16, group: &str| json!({ "protocol": protocol, "port": port, "target_group": group });
-        let group = |name: &str, protocol: &str, port: u16, preserving: bool| {
-            let addrs = self.network.targets.iter().flat_map(|target| target.addrs());
+        let balancer = |it: &Balancer| {
+            let listener = |(protocol, port, group): &(&str, u16, &str)| json!({ "protocol": protocol, "port": port, "target_group": group });
             json!({
-                "name": name, "protocol": protocol, "port": port, "target_type": "ip",
-                "attributes": { "preserve_client_ip.enabled": preserving.to_string() },
-                "targets": addrs.map(|addr| json!({ "id": addr, "port": port })).collect::<Vec<_>>(),
+                "name": it.name, "addresses": [address(it.way)],
+                "listeners": it.listeners.iter().map(listener).collect::<Vec<_>>(),
+            })
+        };
+        let group = |it: &Group| {
+            let targets = (0..self.network.targets.len()).map(|n| json!({ "id": it.target(&self.network, n) }));
+            json!({
+                "name": it.name, "protocol": it.protocol, "port": it.port,
+                "target_type": if it.is_of_instances() { "instance" } else { "ip" },
+                "attributes": { "preserve_client_ip.enabled": it.way.preserving.to_string() },
+                "targets": targets.collect::<Vec<_>>(),
             })
         };
         json!({
-            "load_balancers": [
-                { "name": "demo", "addresses": addresses(true),
-                  "listeners": [listener("TCP", HTTP, PRESERVING), listener("UDP", ECHO, DATAGRAMS)] },
-                { "name": "demo-translated", "addresses": addresses(false),
-                  "listeners": [listener("TCP", HTTP, TRANSLATING)] },
-            ],
-            "target_groups": [
-                group(PRESERVING, "TCP", BACKEND, true),
-                group(TRANSLATING, "TCP", BACKEND, false),
-                group(DATAGRAMS, "UDP", ECHO, true),
-            ],
+            "load_balancers": BALANCERS.iter().map(balancer).collect::<Vec<_>>(),
+            "target_groups": GROUPS.iter().map(group).collect::<Vec<_>>(),
         })
     }
 }

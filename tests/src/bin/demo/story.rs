@@ -9,11 +9,15 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail, ensure};
-use nlb_tests::{nlb::Nlb, wait_for};
+use nlb_tests::{
+    aws::{API, Aws},
+    nlb::Nlb,
+    wait_for,
+};
 
 use crate::{
-    keeper,
-    scene::Scene,
+    keeper, resources,
+    scene::{self, Scene},
     stop::{self, say},
     table::{self, indent, share, thousands},
     traffic::{self, Http, Progress, Tally, Way},
@@ -76,8 +80,19 @@ fn begin(nlb: &mut Nlb<'_>, scene: &Scene) -> Result<()> {
     let mode = status["interfaces"][0]["mode"].as_str().unwrap_or("?");
     let pid = nlb.pid().unwrap_or_default();
     say!("  nlb run --iface {}   pid {pid}, {mode} XDP", scene.network.interfaces());
-    nlb.apply(&scene.config())?;
-    say!("  nlb apply -f lb.json   2 load balancers, 3 target groups\n");
+    let (balancers, groups) = (scene::BALANCERS.len(), scene::GROUPS.len());
+    match Aws::find(&scene.network.balancer.ns) {
+        Some(aws) => {
+            let calls = resources::create(&aws, &scene.network)?;
+            say!(
+                "  aws elbv2 ... --endpoint-url http://{API}   {balancers} load balancers, {groups} target groups: {calls} calls\n"
+            );
+        }
+        None => {
+            nlb.apply(&scene.config())?;
+            say!("  nlb apply -f lb.json   {balancers} load balancers, {groups} target groups\n");
+        }
+    }
     for way in Way::ALL {
         let open = || Http::open(way.http()).is_ok_and(|mut http| http.get().is_ok());
         let client = &scene.network.clients[0];

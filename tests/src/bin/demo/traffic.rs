@@ -152,8 +152,9 @@ pub fn http(clients: &[Host], progress: &Progress, meanwhile: impl FnOnce() -> R
 /// UDP datagrams, each answered before the next of its flow.
 pub fn udp(clients: &[Host], progress: &Progress) -> Result<Tally> {
     let worker = || {
-        let vips = [false, true].map(|v6| SocketAddr::new(scene::address(Way { v6, preserving: true }), scene::ECHO));
-        let flows = (0..FLOWS).map(|flow| UdpClient::open_here(vips[flow % vips.len()]));
+        // Over IPv4: load balancers with IPv6 addresses serve TCP only, as the reference's do.
+        let vip = SocketAddr::new(scene::address(Way::ALL[0]), scene::ECHO);
+        let flows = (0..FLOWS).map(|_| UdpClient::open_here(vip));
         let flows = flows.collect::<Result<Vec<_>>>()?;
         let (mut targets, mut tally) = (vec![None; FLOWS], Tally::default());
         let mut turn = (0..FLOWS).cycle();
