@@ -49,12 +49,7 @@ impl Doors {
     /// If an address, a key or a certificate cannot be used.
     pub async fn bind(options: &Options) -> Result<Self> {
         let node = &options.node;
-        let settings = audit::Settings {
-            file: node.audit.file.clone().unwrap_or_else(|| audit::default_path(node)),
-            max_bytes: node.audit.max_bytes,
-            keep: node.audit.keep,
-        };
-        let audit = Audit::open(settings, node.account())?;
+        let audit = Audit::open(audit::Settings::of(node), node.account())?;
         let (sender, calls) = mpsc::channel(QUEUE);
         let backend = Backend::new(sender);
         let ring = node.keys()?;
