@@ -58,10 +58,13 @@ impl Memory {
         world.call("RegisterTargets", json!({"TargetGroupArn": web.as_str(), "Targets": targets}));
         let mut listener = |protocol, port, group: &Arn, certificates: Value| {
             let actions = json!([{"Type": "forward", "TargetGroupArn": group.as_str()}]);
-            world.call("CreateListener", json!({
-                "LoadBalancerArn": balancer, "Protocol": protocol, "Port": port, "DefaultActions": actions,
-                "Certificates": certificates,
-            }));
+            world.call(
+                "CreateListener",
+                json!({
+                    "LoadBalancerArn": balancer, "Protocol": protocol, "Port": port, "DefaultActions": actions,
+                    "Certificates": certificates,
+                }),
+            );
         };
         listener("TCP", 80, &web, Value::Null);
         listener("TLS", 443, &secure, json!([{"CertificateArn": testing::certificate(1)}]));

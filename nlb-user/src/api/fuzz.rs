@@ -300,7 +300,11 @@ fn right(call: &str, state: &State) -> Vec<Pair> {
         call = call.replace(name, arn.map_or("arn:none", |arn| arn.as_str()));
     }
     let pairs = format!("Action={call}&Version=2015-12-01");
-    pairs.split('&').map(|pair| pair.split_once('=').unwrap()).map(|(name, value)| (name.into(), value.into())).collect()
+    pairs
+        .split('&')
+        .map(|pair| pair.split_once('=').unwrap())
+        .map(|(name, value)| (name.into(), value.into()))
+        .collect()
 }
 
 /// Changes a call a little.
