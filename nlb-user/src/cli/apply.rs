@@ -7,8 +7,8 @@ use anyhow::{Result, bail};
 use super::output::{Output, Show};
 use crate::{
     control::{Answer, Applied, Request},
+    manifest::read_text,
     node::Node,
-    serving::read_text,
 };
 
 /// Arguments of `nlb apply`.

@@ -15,14 +15,13 @@ use super::{
     tree::{Object, Place, Reader, Source, Value, list, load, quote},
 };
 use crate::{
-    model::{Account, Arn, Fault, IpAddressType, LoadBalancer, Protocol, Quotas, Scheme, TargetType},
+    model::{Account, Arn, Fault, IpAddressType, LoadBalancer, Protocol, Quotas, Scheme, TargetGroup},
     ops::{
         attributes::{self, Attribute, Given},
-        load_balancer_attributes, names,
+        listeners, load_balancer_attributes, names,
         subnet_mappings::{self, Asked, Network},
         tags::{self, Tag},
     },
-    serving::Limits,
 };
 
 /// What a file says.
@@ -30,18 +29,10 @@ use crate::{
 /// # Errors
 /// With everything that is wrong with it by itself.
 pub fn read(text: &str, file: &str) -> Result<Document, Invalid> {
-    read_within(text, file, &Limits::from_env())
-}
-
-/// The same, with bounds that tests may move.
-///
-/// # Errors
-/// As [`read`].
-pub(crate) fn read_within(text: &str, file: &str, limits: &Limits) -> Result<Document, Invalid> {
     let source = Source::new(text, file);
     let root = load(&source)?;
     let mut reader = Reader::new(&source);
-    let parsed = Parser::new(&mut reader, limits).file(&Value::root(&root));
+    let parsed = Parser::new(&mut reader).file(&Value::root(&root));
     let parsed = reader.problems.finish(&source, parsed)?;
     let (balancers_at, groups_at) = (parsed.balancers.at, parsed.groups.at);
     Ok(Document { source, balancers_at, balancers: parsed.balancers.value, groups_at, groups: parsed.groups.value })
@@ -55,9 +46,8 @@ struct File {
 /// Reads and checks at once; what is named twice is remembered with the path of its first place.
 pub(super) struct Parser<'r> {
     pub reader: &'r mut Reader,
-    limits: &'r Limits,
-    /// Protocol and type of each group, as far as they are valid.
-    pub groups: BTreeMap<String, (Option<Protocol>, Option<TargetType>)>,
+    /// The groups, by name; `None` for one that is not valid.
+    pub groups: BTreeMap<String, Option<TargetGroup>>,
     /// The load balancer that uses a group.
     users: BTreeMap<String, String>,
     /// Addresses of load balancers and where they stand.
@@ -75,8 +65,8 @@ struct Addresses {
 pub(super) type Names = HashMap<String, String>;
 
 impl<'r> Parser<'r> {
-    fn new(reader: &'r mut Reader, limits: &'r Limits) -> Self {
-        Self { reader, limits, groups: BTreeMap::new(), users: BTreeMap::new(), addresses: HashMap::new() }
+    fn new(reader: &'r mut Reader) -> Self {
+        Self { reader, groups: BTreeMap::new(), users: BTreeMap::new(), addresses: HashMap::new() }
     }
 
     fn file(mut self, root: &Value<'_>) -> Option<File> {
@@ -128,7 +118,7 @@ impl<'r> Parser<'r> {
         let schemes = [Scheme::InternetFacing, Scheme::Internal];
         let scheme = self.word_or(fields.optional("scheme"), &schemes, Scheme::as_str, Scheme::default());
         let addresses = self.addresses(&mut fields, scheme.as_ref().map(|scheme| scheme.value));
-        let security_groups = self.texts(fields.optional("security_groups"), "the id of a security group");
+        let security_groups = self.texts(fields.optional("security_groups"), "the id of a security group", true);
         let attributes = fields.optional("attributes");
         let tags = self.tags(fields.optional("tags"));
         let listeners = self.reader.required(&mut fields, "listeners", "[...]");
@@ -240,9 +230,8 @@ impl<'r> Parser<'r> {
         let mut fields = self.reader.object(value, &allowed)?;
         let subnet = self.reader.required(&mut fields, "subnet", "\"subnet-a\"");
         let subnet = subnet.and_then(|value| self.text(&value, "the id of a subnet"));
-        let allocation_id = self.optional(&mut fields, "allocation_id", |parser, value| {
-            parser.text(value, "the id of an elastic address")
-        });
+        let allocation_id = self
+            .optional(&mut fields, "allocation_id", |parser, value| parser.text(value, "the id of an elastic address"));
         let private_ipv4 = self.optional(&mut fields, "private_ipv4_address", Self::parsed);
         let ipv6 = self.optional(&mut fields, "ipv6_address", Self::parsed);
         let asked = Asked {
@@ -285,26 +274,19 @@ impl<'r> Parser<'r> {
     }
 
     fn listener(&mut self, value: &Value<'_>, balancer: &str) -> Option<ListenerEntry> {
-        let allowed = [
-            "protocol",
-            "port",
-            "target_group",
-            "certificates",
-            "ssl_policy",
-            "alpn_policy",
-            "attributes",
-            "tags",
-        ];
+        let allowed =
+            ["protocol", "port", "target_group", "certificates", "ssl_policy", "alpn_policy", "attributes", "tags"];
         let mut fields = self.reader.object(value, &allowed)?;
         let protocol = self.protocol(&mut fields);
         let port = self.reader.required(&mut fields, "port", "80").and_then(|value| self.port(&value));
         let group = self.reader.required(&mut fields, "target_group", "\"web\"");
         let group = group.and_then(|value| self.group_of(&value, protocol.as_ref(), balancer));
-        let certificates = self.texts(fields.optional("certificates"), "the ARN of a certificate");
+        // The default one may be in the list too.
+        let certificates = self.texts(fields.optional("certificates"), "the ARN of a certificate", false);
         let policy = |parser: &mut Self, value: &Value<'_>| parser.text(value, "the name of a policy");
         let ssl_policy = self.optional(&mut fields, "ssl_policy", policy);
         let alpn_policy = self.optional(&mut fields, "alpn_policy", policy);
-        let attributes = self.listener_attributes(fields.optional("attributes"), protocol.as_ref());
+        let attributes = self.listener_attributes(fields.optional("attributes"));
         let tags = self.tags(fields.optional("tags"));
         Some(ListenerEntry {
             at: value.place(),
@@ -319,28 +301,16 @@ impl<'r> Parser<'r> {
         })
     }
 
-    /// Attributes of a listener. Tests may lower the smallest idle timeout.
-    fn listener_attributes(
-        &mut self,
-        value: Option<Value<'_>>,
-        protocol: Option<&Placed<Protocol>>,
-    ) -> Option<Placed<BTreeMap<String, String>>> {
-        let _ = protocol;
-        let table = [Attribute {
-            key: "tcp.idle_timeout.seconds",
-            allowed: attributes::Allowed::Number(self.limits.min_idle_s.into()..=6000),
-            default: "350",
-        }];
-        self.attributes(value, &table)
-    }
-
-    /// Says if a listener with this protocol can't forward to such a group.
-    fn together(&mut self, at: &Value<'_>, protocol: Protocol, group: Protocol, _: TargetType) {
-        if !protocol.of_groups().contains(&group) {
-            let allowed: Vec<&str> = protocol.of_groups().iter().map(|protocol| protocol.as_str()).collect();
-            let allowed = allowed.join(" and ");
-            self.reader.problem(at, format!("found {}, a {group} group: a {protocol} listener takes {allowed} groups", at.found()));
+    /// Attributes of a listener, whose ranges depend on the node.
+    fn listener_attributes(&mut self, value: Option<Value<'_>>) -> Option<BTreeMap<String, Placed<String>>> {
+        let Some(value) = value else { return Some(BTreeMap::new()) };
+        let mut all = BTreeMap::new();
+        for (key, at) in self.reader.map(&value)?.into_fields() {
+            if let Some(text) = self.attribute(&at) {
+                all.insert(key.to_owned(), placed(&at, text));
+            }
         }
+        Some(all)
     }
 
     /// The group that a listener names: it exists, and is nobody else's.
@@ -351,7 +321,7 @@ impl<'r> Parser<'r> {
         balancer: &str,
     ) -> Option<Placed<String>> {
         let name = self.text(value, "the name of a target group")?;
-        let Some(&(group, target_type)) = self.groups.get(&name.value) else {
+        let Some(group) = self.groups.get(&name.value) else {
             let names: Vec<&str> = self.groups.keys().map(String::as_str).take(10).collect();
             let there = match self.groups.len() {
                 0 => "there are none".to_owned(),
@@ -361,8 +331,9 @@ impl<'r> Parser<'r> {
             self.reader.problem(value, format!("found {}, which is no target group: {there}", quote(&name.value)));
             return None;
         };
-        if let (Some(protocol), Some(group), Some(target_type)) = (protocol, group, target_type) {
-            self.together(value, protocol.value, group, target_type);
+        if let (Some(protocol), Some(group)) = (protocol, group) {
+            let ruled = listeners::protocols(group, protocol.value);
+            self.hold(value, ruled);
         }
         let user = self.users.entry(name.value.clone()).or_insert_with(|| balancer.to_owned());
         if user != balancer {
@@ -471,13 +442,13 @@ impl<'r> Parser<'r> {
         self.reader.string(value, what).map(|text| placed(value, text))
     }
 
-    /// A list of texts that may be left out, each once.
-    fn texts(&mut self, value: Option<Value<'_>>, what: &str) -> Option<Placed<Vec<Placed<String>>>> {
+    /// A list of texts that may be left out; whether each may stand there `once` only.
+    fn texts(&mut self, value: Option<Value<'_>>, what: &str, once: bool) -> Option<Placed<Vec<Placed<String>>>> {
         let Some(value) = value else { return Some(Placed { value: Vec::new(), at: Place::default() }) };
         let mut seen = HashMap::new();
         self.each(&value, |parser, value| {
             let text = parser.text(value, what)?;
-            if let Some(first) = seen.insert(text.value.clone(), value.path.clone()) {
+            if let Some(first) = seen.insert(text.value.clone(), value.path.clone()).filter(|_| once) {
                 parser.reader.problem(value, format!("found {}, which stands at {first} already", quote(&text.value)));
             }
             Some(text)

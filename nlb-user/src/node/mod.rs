@@ -271,6 +271,11 @@ impl Node {
         self.inventory.clone()
     }
 
+    /// The file of the audit log.
+    pub fn audit_file(&self) -> PathBuf {
+        self.audit.file.clone().unwrap_or_else(|| self.state_dir.join("audit.log"))
+    }
+
     /// Reads who may call the API: the access keys of the file, those of its `access_key_file`, and their secrets.
     ///
     /// # Errors
