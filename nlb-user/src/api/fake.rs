@@ -10,7 +10,7 @@ use std::{
 use futures_util::future::BoxFuture;
 use hyper::{HeaderMap, Method, Uri, header::HeaderName};
 use jiff::Timestamp;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
     net::TcpStream,
@@ -22,70 +22,68 @@ use super::{
 };
 use crate::{
     audit::Audit,
-    model::{Account, ElasticIp, Fault, Instance, InstanceState, Inventory, Quotas, State, Subnet},
-    ops::{self, Observed},
+    model::{Arn, Fault, Protocol, State},
+    ops::testing::{self, World},
 };
 
 pub const KEY: (&str, &str) = ("AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY");
 pub const REGION: &str = "us-east-1";
 
-pub fn account() -> Account {
-    Account { region: REGION.into(), id: "123456789012".into() }
-}
+pub use crate::ops::testing::account;
 
 pub fn keys() -> SharedKeys {
     let key = AccessKey { secret: Secret::new(KEY.1), user: Some("Alice".into()) };
     SharedKeys::new(BTreeMap::from([(KEY.0.to_owned(), key)]))
 }
 
-/// The operations over a state in memory.
+/// The operations over the world of their own tests.
 #[derive(Clone)]
-pub struct Memory {
-    pub state: Arc<Mutex<State>>,
-    inventory: Arc<Inventory>,
-}
+pub struct Memory(Arc<Mutex<World>>);
 
 impl Memory {
+    /// With no resources.
     pub fn new() -> Self {
-        let mut inventory = Inventory { zone: "us-east-1a".into(), ..Inventory::default() };
-        for (letter, net) in [("a", 1), ("b", 2)] {
-            let subnet = Subnet {
-                id: format!("subnet-{letter}"),
-                vpc: "vpc-1".into(),
-                zone: format!("us-east-1{letter}"),
-                cidr: format!("198.51.{net}.0/24").parse().unwrap(),
-                ipv6_cidr: Some(format!("2001:db8:{net}::/64").parse().unwrap()),
-                interface: None,
-            };
-            inventory.subnets.insert(subnet.id.clone(), subnet);
-            let instance = Instance {
-                id: format!("i-0{letter}"),
-                subnet: format!("subnet-{letter}"),
-                address: format!("198.51.{net}.21").parse().unwrap(),
-                state: InstanceState::Running,
-            };
-            inventory.instances.insert(instance.id.clone(), instance);
-        }
-        let elastic = ElasticIp { allocation_id: "eipalloc-1".into(), address: "203.0.113.7".parse().unwrap() };
-        inventory.elastic_ips.insert(elastic.allocation_id.clone(), elastic);
-        Self { state: Arc::default(), inventory: Arc::new(inventory) }
+        Self(Arc::new(Mutex::new(World::new())))
+    }
+
+    /// With a load balancer, two listeners, three target groups and two targets.
+    pub fn populated() -> Self {
+        let mut world = World::new();
+        let input = json!({"Name": "web", "Subnets": ["subnet-a", "subnet-b"], "SecurityGroups": ["sg-1"]});
+        let output = world.call("CreateLoadBalancer", input);
+        let balancer = &output["LoadBalancers"][0]["LoadBalancerArn"];
+        let group = |name| testing::target_group(&mut world.state, name, Protocol::Tcp);
+        let [web, secure, _] = ["web", "secure", "spare"].map(group);
+        let targets = json!([{"Id": "10.0.1.21"}, {"Id": "10.0.2.21", "Port": 8080}]);
+        world.call("RegisterTargets", json!({"TargetGroupArn": web.as_str(), "Targets": targets}));
+        let mut listener = |protocol, port, group: &Arn, certificates: Value| {
+            let actions = json!([{"Type": "forward", "TargetGroupArn": group.as_str()}]);
+            world.call(
+                "CreateListener",
+                json!({
+                    "LoadBalancerArn": balancer, "Protocol": protocol, "Port": port, "DefaultActions": actions,
+                    "Certificates": certificates,
+                }),
+            );
+        };
+        listener("TCP", 80, &web, Value::Null);
+        listener("TLS", 443, &secure, json!([{"CertificateArn": testing::certificate(1)}]));
+        Self(Arc::new(Mutex::new(world)))
+    }
+
+    /// The state as it is now.
+    pub fn state(&self) -> State {
+        self.0.lock().unwrap().state.clone()
+    }
+
+    /// Goes back to an earlier state.
+    pub fn reset(&self, state: &State) {
+        self.0.lock().unwrap().state = state.clone();
     }
 
     pub fn run(&self, operation: &str, input: &Value) -> Result<Answer, Fault> {
-        let mut state = self.state.lock().unwrap();
-        let (account, quotas, observed) = (account(), Quotas::default(), Observed::default());
-        let context = ops::Context {
-            account: &account,
-            inventory: &self.inventory,
-            quotas: &quotas,
-            observed: &observed,
-            now: Timestamp::now(),
-        };
-        let done = ops::run(&state, operation, input, &context)?;
-        if let Some(next) = done.next {
-            *state = next;
-        }
-        Ok(Answer { output: done.output, warnings: Vec::new() })
+        let output = self.0.lock().unwrap().run(operation, input.clone())?;
+        Ok(Answer { output, warnings: Vec::new() })
     }
 }
 
@@ -111,7 +109,7 @@ impl Scripted {
     /// Answers with what it was asked for.
     pub fn echo() -> Self {
         Self::new(|operation, input| {
-            let output = serde_json::json!({"Operation": operation, "Input": input});
+            let output = json!({"Operation": operation, "Input": input});
             Box::pin(async { Ok(Answer { output, warnings: Vec::new() }) })
         })
     }

@@ -8,7 +8,7 @@ use super::output::{Output, Show};
 use crate::{
     control::{Answer, Applied, Request},
     node::Node,
-    serving::read_text,
+    manifest::read_text,
 };
 
 /// Arguments of `nlb apply`.

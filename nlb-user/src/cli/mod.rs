@@ -19,6 +19,7 @@ pub mod load_balancer;
 pub mod output;
 pub mod run;
 pub mod status;
+pub mod store;
 pub mod tag;
 pub mod target;
 pub mod target_group;
@@ -96,6 +97,8 @@ enum Command {
     Audit(audit::Command),
     /// Tell which target a connection would get or has, and why
     Explain(explain::Args),
+    /// Export, import, check or back up what is stored
+    Store(store::Args),
     /// Print a shell's completions
     Completions(documents::Completions),
     /// Write the manual's pages
@@ -135,6 +138,7 @@ impl Cli {
             Command::Counters(args) => counters::execute(args, &node, &output),
             Command::Audit(command) => audit::execute(command, &node, &output),
             Command::Explain(args) => explain::execute(args, &node, &output),
+            Command::Store(args) => store::execute(args, &node, &output),
             Command::Version | Command::Completions(_) | Command::Man(_) => Ok(()),
         }
     }
@@ -232,6 +236,10 @@ mod tests {
             "nlb audit list",
             "nlb audit list --limit 5 --name CreateListener --errors --since 2h --output json",
             "nlb explain tcp 198.18.1.1:40000 198.18.0.10:80 --seq 7",
+            "nlb store export --with-secret",
+            "nlb store import --force lb.json --state /tmp/s",
+            "nlb store --state /tmp/s check --output json",
+            "nlb store backup /tmp/b",
             "nlb version",
         ] {
             assert_eq!(code(line), 0, "{line}");

@@ -41,7 +41,7 @@ impl Apply<'_> {
             certificates: entry.certificates.value.iter().map(|arn| arn.value.clone()).collect(),
             ssl_policy: entry.ssl_policy.as_ref().map(|policy| policy.value.clone()),
             alpn_policy: entry.alpn_policy.as_ref().map(|policy| policy.value.clone()),
-            attributes: entry.attributes.value.clone(),
+            attributes: entry.attributes.iter().map(|(key, value)| (key.clone(), value.value.clone())).collect(),
             tags: entry.tags.clone(),
         };
         Some(match old {

@@ -22,7 +22,6 @@ use crate::{
         subnet_mappings::{self, Asked, Network},
         tags::{self, Tag},
     },
-    serving::Limits,
 };
 
 /// What a file says.
@@ -30,18 +29,10 @@ use crate::{
 /// # Errors
 /// With everything that is wrong with it by itself.
 pub fn read(text: &str, file: &str) -> Result<Document, Invalid> {
-    read_within(text, file, &Limits::from_env())
-}
-
-/// The same, with bounds that tests may move.
-///
-/// # Errors
-/// As [`read`].
-pub(crate) fn read_within(text: &str, file: &str, limits: &Limits) -> Result<Document, Invalid> {
     let source = Source::new(text, file);
     let root = load(&source)?;
     let mut reader = Reader::new(&source);
-    let parsed = Parser::new(&mut reader, limits).file(&Value::root(&root));
+    let parsed = Parser::new(&mut reader).file(&Value::root(&root));
     let parsed = reader.problems.finish(&source, parsed)?;
     let (balancers_at, groups_at) = (parsed.balancers.at, parsed.groups.at);
     Ok(Document { source, balancers_at, balancers: parsed.balancers.value, groups_at, groups: parsed.groups.value })
@@ -55,7 +46,6 @@ struct File {
 /// Reads and checks at once; what is named twice is remembered with the path of its first place.
 pub(super) struct Parser<'r> {
     pub reader: &'r mut Reader,
-    limits: &'r Limits,
     /// Protocol and type of each group, as far as they are valid.
     pub groups: BTreeMap<String, (Option<Protocol>, Option<TargetType>)>,
     /// The load balancer that uses a group.
@@ -75,8 +65,8 @@ struct Addresses {
 pub(super) type Names = HashMap<String, String>;
 
 impl<'r> Parser<'r> {
-    fn new(reader: &'r mut Reader, limits: &'r Limits) -> Self {
-        Self { reader, limits, groups: BTreeMap::new(), users: BTreeMap::new(), addresses: HashMap::new() }
+    fn new(reader: &'r mut Reader) -> Self {
+        Self { reader, groups: BTreeMap::new(), users: BTreeMap::new(), addresses: HashMap::new() }
     }
 
     fn file(mut self, root: &Value<'_>) -> Option<File> {
@@ -304,7 +294,7 @@ impl<'r> Parser<'r> {
         let policy = |parser: &mut Self, value: &Value<'_>| parser.text(value, "the name of a policy");
         let ssl_policy = self.optional(&mut fields, "ssl_policy", policy);
         let alpn_policy = self.optional(&mut fields, "alpn_policy", policy);
-        let attributes = self.listener_attributes(fields.optional("attributes"), protocol.as_ref());
+        let attributes = self.listener_attributes(fields.optional("attributes"));
         let tags = self.tags(fields.optional("tags"));
         Some(ListenerEntry {
             at: value.place(),
@@ -319,19 +309,16 @@ impl<'r> Parser<'r> {
         })
     }
 
-    /// Attributes of a listener. Tests may lower the smallest idle timeout.
-    fn listener_attributes(
-        &mut self,
-        value: Option<Value<'_>>,
-        protocol: Option<&Placed<Protocol>>,
-    ) -> Option<Placed<BTreeMap<String, String>>> {
-        let _ = protocol;
-        let table = [Attribute {
-            key: "tcp.idle_timeout.seconds",
-            allowed: attributes::Allowed::Number(self.limits.min_idle_s.into()..=6000),
-            default: "350",
-        }];
-        self.attributes(value, &table)
+    /// Attributes of a listener, whose ranges depend on the node.
+    fn listener_attributes(&mut self, value: Option<Value<'_>>) -> Option<BTreeMap<String, Placed<String>>> {
+        let Some(value) = value else { return Some(BTreeMap::new()) };
+        let mut all = BTreeMap::new();
+        for (key, at) in self.reader.map(&value)?.into_fields() {
+            if let Some(text) = self.attribute(&at) {
+                all.insert(key.to_owned(), placed(&at, text));
+            }
+        }
+        Some(all)
     }
 
     /// Says if a listener with this protocol can't forward to such a group.

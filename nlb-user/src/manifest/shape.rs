@@ -60,7 +60,8 @@ pub(super) struct ListenerEntry {
     pub certificates: Placed<Vec<Placed<String>>>,
     pub ssl_policy: Option<Placed<String>>,
     pub alpn_policy: Option<Placed<String>>,
-    pub attributes: Placed<BTreeMap<String, String>>,
+    /// Their values, in the words of the file.
+    pub attributes: BTreeMap<String, Placed<String>>,
     pub tags: BTreeMap<String, String>,
 }
 

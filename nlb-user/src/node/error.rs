@@ -25,6 +25,14 @@ pub enum NodeError {
         /// What was found and what is allowed.
         what: String,
     },
+    /// Things of the inventory that are not right, or don't go together.
+    #[error("{}", problems.iter().map(|it| format!("{}: {it}", path.display())).collect::<Vec<_>>().join("\n"))]
+    Inventory {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, a sentence each.
+        problems: Vec<String>,
+    },
     /// A file with secrets that others can read or have written.
     #[error("{0}")]
     Exposed(String),

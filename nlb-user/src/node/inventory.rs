@@ -54,6 +54,7 @@ impl Sections {
             security_groups: by_id(source, "security_group", "id", self.security_group, |it| &it.id)?,
             certificates,
             application_load_balancers: by_id(source, "application_load_balancer", "arn", proxies, |it| &it.arn)?,
+            // Only the controller looks into the files.
             unsuitable: BTreeMap::new(),
         })
     }

@@ -26,8 +26,12 @@ pub use error::NodeError;
 pub use keys::{Key, KeyRing};
 pub use rules::{AUDIT_BYTES, AUDIT_KEEP, MAX_FLOWS};
 
-use crate::model::{
-    Account, ApplicationLoadBalancer, Certificate, ElasticIp, Instance, Inventory, Quotas, SecurityGroup, Subnet,
+use crate::{
+    audit,
+    model::{
+        Account, ApplicationLoadBalancer, Certificate, ElasticIp, Instance, Inventory, Quotas, SecurityGroup, Subnet,
+    },
+    ops,
 };
 use inventory::{Sections, Source};
 
@@ -93,7 +97,7 @@ pub struct Audit {
 
 impl Default for Audit {
     fn default() -> Self {
-        Self { file: None, max_bytes: 100 << 20, keep: 10 }
+        Self { file: None, max_bytes: audit::Settings::MAX_BYTES, keep: audit::Settings::KEEP }
     }
 }
 
@@ -230,8 +234,13 @@ impl Node {
             certificate: written.certificate,
             application_load_balancer: written.application_load_balancer,
         };
+        let inventory = sections.inventory(&written.zone, source)?;
+        let problems = ops::inventory::validate(&inventory);
+        if !problems.is_empty() {
+            return Err(NodeError::Inventory { path: path.to_owned(), problems });
+        }
         Ok(Self {
-            inventory: sections.inventory(&written.zone, source)?,
+            inventory,
             api: written.api.map(|api| read_api(api, source)).transpose()?.unwrap_or_default(),
             audit: Audit { file: written.audit.file.map(resolve), ..written.audit },
             keys: KeySource {
@@ -258,8 +267,8 @@ impl Node {
     }
 
     /// What the file says there is around the node.
-    pub const fn inventory(&self) -> &Inventory {
-        &self.inventory
+    pub fn inventory(&self) -> Inventory {
+        self.inventory.clone()
     }
 
     /// The file of the audit log.

@@ -33,9 +33,8 @@ fn an_empty_file_is_the_defaults() {
     assert_eq!(Node::parse("", Path::new("node.toml")).unwrap(), Node::default().named("node.toml"));
     let node = Node::default();
     assert_eq!(node.account(), Account { region: "us-east-1".into(), id: "000000000000".into() });
-    assert_eq!(node.inventory(), &Inventory { zone: "zone-a".into(), ..Inventory::default() });
+    assert_eq!(node.inventory(), Inventory { zone: "zone-a".into(), ..Inventory::default() });
     assert!(node.keys().unwrap().is_empty());
-    assert_eq!(node.audit_file(), Path::new("/var/lib/nlb/audit.log"));
 }
 
 impl Node {
@@ -187,6 +186,19 @@ fn mistakes_name_the_place_what_was_found_and_what_is_allowed() {
         assert!(message(text).starts_with(start), "{}", message(text));
     }
     assert!(!message("zone = ").contains('\n'));
+}
+
+/// Each mistake has a line of its own, and is one of `ops::inventory`.
+#[test]
+fn an_inventory_that_does_not_go_together_is_refused() {
+    let told = message(
+        "[[subnet]]\nid = \"a\"\nvpc = \"v\"\nzone = \"Z\"\ncidr = \"10.0.0.0/24\"\n\
+         [[instance]]\nid = \"i-1\"\nsubnet = \"b\"\naddress = \"10.0.0.7\"\n",
+    );
+    let lines: Vec<&str> = told.lines().collect();
+    let [zone, subnet] = lines.as_slice() else { panic!("{told}") };
+    assert!(zone.starts_with("node.toml: subnet a: zone \"Z\""), "{zone}");
+    assert!(subnet.starts_with("node.toml: i-1: there is no subnet b"), "{subnet}");
 }
 
 #[test]

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     Context,
     attributes::{self, Allowed, Attribute, Given, Told},
-    find,
+    find, target_quotas,
 };
 use crate::model::{Fault, LoadBalancer, Protocol, State, TargetGroup, TargetType};
 
@@ -133,7 +133,8 @@ pub fn describe(state: &State, input: DescribeInput, _: &Context<'_>) -> Result<
 /// `ModifyTargetGroupAttributes`: all or none of them.
 ///
 /// # Errors
-/// `TargetGroupNotFound`, `ValidationError`, `InvalidConfigurationRequest`.
+/// `TargetGroupNotFound`, `ValidationError`, `InvalidConfigurationRequest`; `TooManyTargets` if cross-zone load balancing
+/// makes the load balancer's targets count for more than it may have.
 pub fn modify(state: &mut State, input: ModifyInput, context: &Context<'_>) -> Result<Output, Fault> {
     let found = find::target_group(state, &input.target_group_arn)?;
     let arn = found.arn.clone();
@@ -161,7 +162,13 @@ pub fn modify(state: &mut State, input: ModifyInput, context: &Context<'_>) -> R
         )));
     }
     let attributes = effective(changed);
-    state.target_groups.insert(arn, group);
+    let turned_on =
+        value(changed, CROSS_ZONE) == "true" && value(find::target_group(state, arn.as_str())?, CROSS_ZONE) != "true";
+    state.target_groups.insert(arn.clone(), group);
+    // With cross-zone load balancing, an Application Load Balancer counts for more targets.
+    if turned_on && let Some(balancer) = state.load_balancer_of(&arn) {
+        target_quotas::check(state, &balancer.arn, context)?;
+    }
     Ok(Output { attributes })
 }
 

@@ -96,12 +96,12 @@ pub fn deregister(state: &mut State, input: Input, context: &Context<'_>) -> Res
     let until = context.now + SignedDuration::from_secs(delay_s.into());
     let TargetGroup { arn, targets, .. } = Arc::make_mut(&mut group);
     for key in keys {
-        if !drains {
-            targets.remove(&key);
-            state.overrides.remove(&(arn.clone(), key));
-        } else if let Some(target) = targets.get_mut(&key) {
-            target.draining_until.get_or_insert(until);
+        match targets.get_mut(&key) {
+            Some(target) if drains => _ = target.draining_until.get_or_insert(until),
+            _ => _ = targets.remove(&key),
         }
+        // The operator's word is on registered targets.
+        state.overrides.remove(&(arn.clone(), key));
     }
     state.target_groups.insert(group.arn.clone(), group);
     Ok(Void {})
@@ -110,20 +110,10 @@ pub fn deregister(state: &mut State, input: Input, context: &Context<'_>) -> Res
 /// Lets targets go whose draining is over, and tells whether there were any.
 pub(super) fn expire(state: &mut State, now: Timestamp) -> bool {
     let over = |target: &Target| target.draining_until.is_some_and(|until| until <= now);
-    let State { target_groups, overrides, .. } = state;
     let mut any = false;
-    for (arn, group) in target_groups {
-        if !group.targets.values().any(over) {
-            continue;
-        }
+    for group in state.target_groups.values_mut().filter(|group| group.targets.values().any(over)) {
+        Arc::make_mut(group).targets.retain(|_, target| !over(target));
         any = true;
-        Arc::make_mut(group).targets.retain(|key, target| {
-            let goes = over(target);
-            if goes {
-                overrides.remove(&(arn.clone(), key.clone()));
-            }
-            !goes
-        });
     }
     any
 }

@@ -135,7 +135,9 @@ impl<S: Store> Controller<S> {
             live_targets: None,
             written: Instant::now(),
         };
-        controller.reread()?;
+        let found = controller.store.get()?;
+        controller.revision = found.revision;
+        controller.take_up(State::from_records(&found.records)?);
         Ok(controller)
     }
 

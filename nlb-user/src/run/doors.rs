@@ -50,7 +50,7 @@ impl Doors {
     pub async fn bind(options: &Options) -> Result<Self> {
         let node = &options.node;
         let settings = audit::Settings {
-            file: node.audit.file.clone().unwrap_or_else(|| audit::default_path(node)),
+            file: node.audit_file(),
             max_bytes: node.audit.max_bytes,
             keep: node.audit.keep,
         };

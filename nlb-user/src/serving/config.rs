@@ -1,23 +1,27 @@
-//! The types of the desired state.
+//! The types of what a node serves.
 
 use std::{
-    collections::BTreeMap,
     fmt,
     net::{IpAddr, SocketAddr},
     str::FromStr,
 };
 
-use nlb_common::flow::{self, TCP_IDLE_S};
+use nlb_common::flow;
 
-/// Everything an operator asks of a node.
-///
-/// Made by [`Config::from_json`], which checks it, and from there by [`Config::register`] and [`Config::deregister`].
+/// Everything that a node serves. Made by [`super::lower`].
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Config {
-    /// Load balancers, in the order of the file.
+    /// Load balancers with addresses of this node.
     pub load_balancers: Vec<LoadBalancer>,
-    /// Target groups, in the order of the file.
+    /// Target groups.
     pub target_groups: Vec<TargetGroup>,
+}
+
+impl Config {
+    /// The target group of this name.
+    pub fn group(&self, name: &str) -> Option<&TargetGroup> {
+        self.target_groups.iter().find(|group| group.name == name)
+    }
 }
 
 /// A load balancer: addresses that clients connect to, and what happens there.
@@ -25,7 +29,7 @@ pub struct Config {
 pub struct LoadBalancer {
     /// Unique among load balancers; at most 32 letters, digits and hyphens.
     pub name: String,
-    /// Its addresses, unique over all load balancers; at least one.
+    /// Its addresses of this node, unique over all load balancers; at least one.
     pub addresses: Vec<IpAddr>,
     /// Its listeners, on every address.
     pub listeners: Vec<Listener>,
@@ -45,13 +49,6 @@ pub struct Listener {
     pub idle_timeout_s: u16,
 }
 
-impl Listener {
-    /// `tcp.idle_timeout.seconds` unless the file says otherwise (guide, "Connection idle timeout").
-    pub const DEFAULT_IDLE_S: u16 = TCP_IDLE_S;
-    /// The largest `tcp.idle_timeout.seconds`.
-    pub const MAX_IDLE_S: u16 = 6000;
-}
-
 /// Targets that share protocol and settings.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct TargetGroup {
@@ -61,16 +58,11 @@ pub struct TargetGroup {
     pub protocol: Protocol,
     /// The port of targets that name none, 1 to 65535.
     pub port: u16,
-    /// How targets are named.
-    pub target_type: TargetType,
     /// Whether targets see the client's address (`preserve_client_ip.enabled`).
     pub preserve_client_ip: bool,
     /// When too few targets are healthy, all of them get traffic
     /// (`target_group_health.unhealthy_state_routing.minimum_healthy_targets.*`).
     pub unhealthy_routing: HealthThreshold,
-    /// All other attributes of the file, checked, by key: those that change nothing on a node of one zone, and those
-    /// given with their default.
-    pub attributes: BTreeMap<String, String>,
     /// Targets, unique by address and port.
     pub targets: Vec<Target>,
 }
@@ -141,7 +133,7 @@ impl Protocol {
     /// All of them.
     pub const ALL: [Self; 3] = [Self::Tcp, Self::Udp, Self::TcpUdp];
 
-    /// As the file writes it.
+    /// As the API writes it.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Tcp => "TCP",
@@ -158,42 +150,11 @@ impl Protocol {
             Self::TcpUdp => &[flow::TCP, flow::UDP],
         }
     }
-
-    /// The protocols of target groups that a listener with this one can name (guide, "Routing configuration").
-    pub const fn of_groups(self) -> &'static [Self] {
-        match self {
-            Self::Tcp => &[Self::Tcp, Self::TcpUdp],
-            Self::Udp => &[Self::Udp, Self::TcpUdp],
-            Self::TcpUdp => &[Self::TcpUdp],
-        }
-    }
-
-    /// Whether target groups with it have client IP preservation on, and can't do without (guide, "Client IP
-    /// preservation").
-    pub const fn always_preserves_client_ip(self) -> bool {
-        !matches!(self, Self::Tcp)
-    }
 }
 
 impl fmt::Display for Protocol {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
-    }
-}
-
-/// How the targets of a group are named.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum TargetType {
-    /// `ip`: by address.
-    Ip,
-}
-
-impl TargetType {
-    /// As the file writes it.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Ip => "ip",
-        }
     }
 }
 
@@ -217,11 +178,6 @@ impl Limits {
         let lowered = std::env::var("NLB_TEST_MIN_IDLE").ok().and_then(|text| text.parse().ok());
         let default = Self::default();
         Self { min_idle_s: lowered.map_or(default.min_idle_s, |s: u16| s.clamp(1, default.min_idle_s)) }
-    }
-
-    /// The bounds for what was accepted before, perhaps under lower ones.
-    pub(crate) const fn accepted() -> Self {
-        Self { min_idle_s: 1 }
     }
 }
 

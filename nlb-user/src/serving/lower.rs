@@ -64,8 +64,6 @@ pub fn lower(state: &State, inventory: &Inventory) -> Served {
             port: group.port,
             preserve_client_ip: attributes::preserves_client_ip(group),
             unhealthy_routing: HealthThreshold { count, percentage },
-            target_type: super::TargetType::Ip,
-            attributes: BTreeMap::new(),
             targets: members.into_iter().collect(),
         });
     }

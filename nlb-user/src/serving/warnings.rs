@@ -26,20 +26,6 @@ pub fn warnings(state: &State, config: &Config) -> Vec<String> {
     warnings
 }
 
-impl Config {
-    /// What is known without the state.
-    pub fn warnings(&self) -> Vec<String> {
-        let listeners = || self.load_balancers.iter().flat_map(|balancer| &balancer.listeners);
-        let unused = |group: &&super::TargetGroup| !listeners().any(|listener| listener.target_group == group.name);
-        let unused = self.target_groups.iter().filter(unused);
-        let mut warnings: Vec<String> = unused
-            .map(|group| format!("target group `{}` gets no traffic: no listener names it", group.name))
-            .collect();
-        families(self, &mut warnings);
-        warnings
-    }
-}
-
 /// Listeners on an address family that their group has no target of.
 fn families(config: &Config, warnings: &mut Vec<String>) {
     for balancer in &config.load_balancers {

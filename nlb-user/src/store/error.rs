@@ -9,7 +9,7 @@ use std::{
 use nix::sys::statvfs::{FsFlags, statvfs};
 use rusqlite::ErrorCode;
 
-use crate::serving::Invalid;
+use crate::manifest::Invalid;
 
 /// Why the store did not do it. Whatever it is, nothing was changed.
 #[derive(Debug, thiserror::Error)]

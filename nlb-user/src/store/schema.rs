@@ -84,7 +84,7 @@ pub fn migrate(db: &mut Connection, from: usize, migrations: &[&str]) -> rusqlit
 pub fn integrity(db: &Connection, path: &Path) -> Result<Vec<String>, StoreError> {
     let mut problems = Vec::new();
     db.pragma(None, "integrity_check", 10, |row| {
-        problems.push(row.get::<_, String>(0)?);
+        problems.push(row.get::<_, String>(0)?.lines().collect::<Vec<_>>().join(" "));
         Ok(())
     })
     .map_err(failed("read", path))?;

@@ -238,7 +238,10 @@ fn create(path: &Path, migrations: &[&str]) -> Result<(), StoreError> {
     db.close().map_err(|(_, error)| failed("make", path)(error))?;
     file.sync_all().map_err(io_failed("make", path))?;
     fs::rename(&new, path).map_err(io_failed("make", path))?;
-    sync_directory_of(path)
+    sync_directory_of(path)?;
+    // The directories above may be as new as the file. Those that may not be opened are not ours.
+    path.ancestors().skip(1).for_each(|dir| drop(sync_directory_of(dir)));
+    Ok(())
 }
 
 /// Gives the database and what belongs to it names that are not in use. The database's.

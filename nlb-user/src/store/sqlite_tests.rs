@@ -87,6 +87,17 @@ fn what_is_stored_outlives_the_store() {
     assert_eq!(store.compare_and_set(3, &numbered(4)).unwrap(), 4);
 }
 
+/// What no test that ends with the process can show: that a commit has reached the disk.
+#[test]
+fn commits_are_synced() {
+    let dir = tempfile::tempdir().unwrap();
+    for store in [filled(dir.path(), 1), filled(&dir.path().join("other"), 0)] {
+        let mode: String = store.db.pragma_query_value(None, "journal_mode", |row| row.get(0)).unwrap();
+        let synchronous: i64 = store.db.pragma_query_value(None, "synchronous", |row| row.get(0)).unwrap();
+        assert_eq!((mode.as_str(), synchronous), ("wal", 2), "2 is FULL");
+    }
+}
+
 #[test]
 fn secrets_differ_from_node_to_node() {
     let dirs = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];

@@ -133,6 +133,15 @@ fn application_load_balancers() {
     set(&mut world, 500);
     world.quotas.targets_per_load_balancer = 99;
     assert_eq!(checked(&world, &balancer), Err(Code::TooManyTargets));
+    // The group's own word counts before the load balancer's.
+    let word = |word: &str| {
+        let attribute = json!({"Key": "load_balancing.cross_zone.enabled", "Value": word});
+        json!({"TargetGroupArn": groups[0], "Attributes": [attribute]})
+    };
+    world.call("ModifyTargetGroupAttributes", word("false"));
+    assert_eq!(checked(&world, &balancer), Ok(()));
+    world.refused(Code::TooManyTargets, "ModifyTargetGroupAttributes", word("true"));
+    assert_eq!(checked(&world, &balancer), Ok(()));
 }
 
 #[test]
