@@ -7,8 +7,8 @@ use anyhow::{Result, bail};
 use super::output::{Output, Show};
 use crate::{
     control::{Answer, Applied, Request},
-    node::Node,
     manifest::read_text,
+    node::Node,
 };
 
 /// Arguments of `nlb apply`.

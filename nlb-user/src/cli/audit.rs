@@ -42,7 +42,7 @@ pub struct Args {
 /// If the log cannot be read.
 pub fn execute(command: Command, node: &Node, output: &Output) -> Result<()> {
     let Command::List(Args { limit, name, errors, since }) = command;
-    let path = node.audit_file();
+    let path = audit::Settings::of(node).file;
     let reading = audit::read(&path, &Filter { limit, name, errors, since })?;
     if reading.unreadable > 0 {
         eprintln!("nlb: {} lines of {} are no records and are left out", reading.unreadable, path.display());

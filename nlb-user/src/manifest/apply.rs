@@ -37,6 +37,8 @@ pub(super) struct Apply<'a> {
     pub next: State,
     pub context: &'a Context<'a>,
     pub problems: Problems,
+    /// Those of the next state, by name.
+    pub groups: HashMap<String, Arc<TargetGroup>>,
     /// Those of the old state, by name.
     pub old_groups: HashMap<&'a str, &'a Arc<TargetGroup>>,
     pub old_balancers: HashMap<&'a str, &'a Arc<LoadBalancer>>,
@@ -44,14 +46,14 @@ pub(super) struct Apply<'a> {
 
 impl<'a> Apply<'a> {
     fn new(document: &'a Document, old: &'a State, context: &'a Context<'a>) -> Self {
-        let next =
-            State { overrides: old.overrides.clone(), inventory: old.inventory.clone(), ..State::default() };
+        let next = State { overrides: old.overrides.clone(), inventory: old.inventory.clone(), ..State::default() };
         Self {
             document,
             old,
             next,
             context,
             problems: Problems::default(),
+            groups: HashMap::new(),
             old_groups: old.target_groups.values().map(|group| (group.name.as_str(), group)).collect(),
             old_balancers: old.load_balancers.values().map(|balancer| (balancer.name.as_str(), balancer)).collect(),
         }
@@ -72,6 +74,7 @@ impl<'a> Apply<'a> {
                 Some(old) if **old == group => Arc::clone(old),
                 _ => Arc::new(group),
             };
+            self.groups.insert(group.name.clone(), Arc::clone(&group));
             self.next.target_groups.insert(group.arn.clone(), group);
         }
     }

@@ -11,9 +11,7 @@ use crate::{
     model::{Arn, Code, Fault, IpAddressType, LoadBalancer, TargetId, ZoneMapping, new_id},
     ops::{
         addresses::{self, Taken},
-        load_balancer_attributes,
-        load_balancers,
-        security_groups,
+        load_balancer_attributes, load_balancers, security_groups,
         subnet_mappings::{self, Asked, Network},
     },
 };
@@ -73,8 +71,7 @@ impl Apply<'_> {
             let present = balancer.vpc.as_deref().map(|vpc| (vpc, balancer.zones.as_slice()));
             let network = Network { scheme: balancer.scheme, ip_address_type: balancer.ip_address_type, present };
             let pick = &mut addresses::at_random;
-            let enabled =
-                subnet_mappings::enable(std::slice::from_ref(asked), network, &self.next, self.context, pick);
+            let enabled = subnet_mappings::enable(std::slice::from_ref(asked), network, &self.next, self.context, pick);
             if let Some((vpc, zones)) = self.hold(at, enabled)
                 && let Some(balancer) = self.next.load_balancers.get_mut(arn)
             {
@@ -111,8 +108,7 @@ impl Apply<'_> {
         let mut wanted = changed.attributes.clone();
         wanted.retain(|key, value| !kept(key, value));
         let table = load_balancer_attributes::table(changed);
-        let agreed =
-            load_balancer_attributes::go_together(&table, changed, &wanted, &changed.attributes, self.context);
+        let agreed = load_balancer_attributes::go_together(&table, changed, &wanted, &changed.attributes, self.context);
         self.hold(&entry.attributes_at, agreed);
         let balancer = match old {
             Some(old) if *old == balancer => Arc::clone(old),

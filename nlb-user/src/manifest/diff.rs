@@ -9,7 +9,8 @@ use std::{
 use serde::Serialize;
 
 use crate::model::{
-    Arn, Family, HealthCheck, Listener, LoadBalancer, Protocol, State, Target, TargetGroup, TargetId, TargetKey, ZoneMapping,
+    Arn, Family, HealthCheck, Listener, LoadBalancer, Protocol, State, Target, TargetGroup, TargetId, TargetKey,
+    ZoneMapping,
 };
 
 /// What happened to a thing.
@@ -268,7 +269,8 @@ impl<'a> Changes<'a> {
         for id in ids {
             let name = |state: &State| state.overrides.get(id).map_or("auto", |state| state.as_str());
             let (before, after) = (name(self.old), name(self.new));
-            let Some(group) = self.new.target_groups.get(&id.0).filter(|group| group.targets.contains_key(&id.1)) else {
+            let Some(group) = self.new.target_groups.get(&id.0).filter(|group| group.targets.contains_key(&id.1))
+            else {
                 continue;
             };
             if before != after {
@@ -280,7 +282,8 @@ impl<'a> Changes<'a> {
 
     fn tags(&mut self, what: &str, old: &BTreeMap<String, String>, new: &BTreeMap<String, String>) {
         for key in keys(old, new) {
-            let value = |side: &BTreeMap<String, String>| side.get(key).map_or("none".to_owned(), |it| format!("{it:?}"));
+            let value =
+                |side: &BTreeMap<String, String>| side.get(key).map_or("none".to_owned(), |it| format!("{it:?}"));
             self.setting(what, &format!("tag {key:?}"), &value(old), &value(new));
         }
     }

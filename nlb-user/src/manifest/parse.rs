@@ -15,10 +15,10 @@ use super::{
     tree::{Object, Place, Reader, Source, Value, list, load, quote},
 };
 use crate::{
-    model::{Account, Arn, Fault, IpAddressType, LoadBalancer, Protocol, Quotas, Scheme, TargetType},
+    model::{Account, Arn, Fault, IpAddressType, LoadBalancer, Protocol, Quotas, Scheme, TargetGroup},
     ops::{
         attributes::{self, Attribute, Given},
-        load_balancer_attributes, names,
+        listeners, load_balancer_attributes, names,
         subnet_mappings::{self, Asked, Network},
         tags::{self, Tag},
     },
@@ -46,8 +46,8 @@ struct File {
 /// Reads and checks at once; what is named twice is remembered with the path of its first place.
 pub(super) struct Parser<'r> {
     pub reader: &'r mut Reader,
-    /// Protocol and type of each group, as far as they are valid.
-    pub groups: BTreeMap<String, (Option<Protocol>, Option<TargetType>)>,
+    /// The groups, by name; `None` for one that is not valid.
+    pub groups: BTreeMap<String, Option<TargetGroup>>,
     /// The load balancer that uses a group.
     users: BTreeMap<String, String>,
     /// Addresses of load balancers and where they stand.
@@ -118,7 +118,7 @@ impl<'r> Parser<'r> {
         let schemes = [Scheme::InternetFacing, Scheme::Internal];
         let scheme = self.word_or(fields.optional("scheme"), &schemes, Scheme::as_str, Scheme::default());
         let addresses = self.addresses(&mut fields, scheme.as_ref().map(|scheme| scheme.value));
-        let security_groups = self.texts(fields.optional("security_groups"), "the id of a security group");
+        let security_groups = self.texts(fields.optional("security_groups"), "the id of a security group", true);
         let attributes = fields.optional("attributes");
         let tags = self.tags(fields.optional("tags"));
         let listeners = self.reader.required(&mut fields, "listeners", "[...]");
@@ -230,9 +230,8 @@ impl<'r> Parser<'r> {
         let mut fields = self.reader.object(value, &allowed)?;
         let subnet = self.reader.required(&mut fields, "subnet", "\"subnet-a\"");
         let subnet = subnet.and_then(|value| self.text(&value, "the id of a subnet"));
-        let allocation_id = self.optional(&mut fields, "allocation_id", |parser, value| {
-            parser.text(value, "the id of an elastic address")
-        });
+        let allocation_id = self
+            .optional(&mut fields, "allocation_id", |parser, value| parser.text(value, "the id of an elastic address"));
         let private_ipv4 = self.optional(&mut fields, "private_ipv4_address", Self::parsed);
         let ipv6 = self.optional(&mut fields, "ipv6_address", Self::parsed);
         let asked = Asked {
@@ -275,22 +274,15 @@ impl<'r> Parser<'r> {
     }
 
     fn listener(&mut self, value: &Value<'_>, balancer: &str) -> Option<ListenerEntry> {
-        let allowed = [
-            "protocol",
-            "port",
-            "target_group",
-            "certificates",
-            "ssl_policy",
-            "alpn_policy",
-            "attributes",
-            "tags",
-        ];
+        let allowed =
+            ["protocol", "port", "target_group", "certificates", "ssl_policy", "alpn_policy", "attributes", "tags"];
         let mut fields = self.reader.object(value, &allowed)?;
         let protocol = self.protocol(&mut fields);
         let port = self.reader.required(&mut fields, "port", "80").and_then(|value| self.port(&value));
         let group = self.reader.required(&mut fields, "target_group", "\"web\"");
         let group = group.and_then(|value| self.group_of(&value, protocol.as_ref(), balancer));
-        let certificates = self.texts(fields.optional("certificates"), "the ARN of a certificate");
+        // The default one may be in the list too.
+        let certificates = self.texts(fields.optional("certificates"), "the ARN of a certificate", false);
         let policy = |parser: &mut Self, value: &Value<'_>| parser.text(value, "the name of a policy");
         let ssl_policy = self.optional(&mut fields, "ssl_policy", policy);
         let alpn_policy = self.optional(&mut fields, "alpn_policy", policy);
@@ -321,15 +313,6 @@ impl<'r> Parser<'r> {
         Some(all)
     }
 
-    /// Says if a listener with this protocol can't forward to such a group.
-    fn together(&mut self, at: &Value<'_>, protocol: Protocol, group: Protocol, _: TargetType) {
-        if !protocol.of_groups().contains(&group) {
-            let allowed: Vec<&str> = protocol.of_groups().iter().map(|protocol| protocol.as_str()).collect();
-            let allowed = allowed.join(" and ");
-            self.reader.problem(at, format!("found {}, a {group} group: a {protocol} listener takes {allowed} groups", at.found()));
-        }
-    }
-
     /// The group that a listener names: it exists, and is nobody else's.
     fn group_of(
         &mut self,
@@ -338,7 +321,7 @@ impl<'r> Parser<'r> {
         balancer: &str,
     ) -> Option<Placed<String>> {
         let name = self.text(value, "the name of a target group")?;
-        let Some(&(group, target_type)) = self.groups.get(&name.value) else {
+        let Some(group) = self.groups.get(&name.value) else {
             let names: Vec<&str> = self.groups.keys().map(String::as_str).take(10).collect();
             let there = match self.groups.len() {
                 0 => "there are none".to_owned(),
@@ -348,8 +331,9 @@ impl<'r> Parser<'r> {
             self.reader.problem(value, format!("found {}, which is no target group: {there}", quote(&name.value)));
             return None;
         };
-        if let (Some(protocol), Some(group), Some(target_type)) = (protocol, group, target_type) {
-            self.together(value, protocol.value, group, target_type);
+        if let (Some(protocol), Some(group)) = (protocol, group) {
+            let ruled = listeners::protocols(group, protocol.value);
+            self.hold(value, ruled);
         }
         let user = self.users.entry(name.value.clone()).or_insert_with(|| balancer.to_owned());
         if user != balancer {
@@ -458,13 +442,13 @@ impl<'r> Parser<'r> {
         self.reader.string(value, what).map(|text| placed(value, text))
     }
 
-    /// A list of texts that may be left out, each once.
-    fn texts(&mut self, value: Option<Value<'_>>, what: &str) -> Option<Placed<Vec<Placed<String>>>> {
+    /// A list of texts that may be left out; whether each may stand there `once` only.
+    fn texts(&mut self, value: Option<Value<'_>>, what: &str, once: bool) -> Option<Placed<Vec<Placed<String>>>> {
         let Some(value) = value else { return Some(Placed { value: Vec::new(), at: Place::default() }) };
         let mut seen = HashMap::new();
         self.each(&value, |parser, value| {
             let text = parser.text(value, what)?;
-            if let Some(first) = seen.insert(text.value.clone(), value.path.clone()) {
+            if let Some(first) = seen.insert(text.value.clone(), value.path.clone()).filter(|_| once) {
                 parser.reader.problem(value, format!("found {}, which stands at {first} already", quote(&text.value)));
             }
             Some(text)

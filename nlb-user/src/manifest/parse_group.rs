@@ -35,6 +35,9 @@ impl Parser<'_> {
         ];
         let mut fields = self.reader.object(value, &allowed)?;
         let name = self.name(&mut fields, names, names::target_group);
+        if let Some(name) = &name {
+            self.groups.insert(name.value.clone(), None);
+        }
         let (protocol_at, family_at) = (fields.get("protocol"), fields.get("ip_address_type"));
         let protocol = self.protocol(&mut fields);
         let port = self.reader.required(&mut fields, "port", "8080").and_then(|value| self.port(&value));
@@ -43,11 +46,6 @@ impl Parser<'_> {
         let target_type = target_type.and_then(|value| self.word(&value, &types, TargetType::as_str));
         let vpc = self.optional(&mut fields, "vpc", |parser, value| parser.text(value, "the id of a VPC"));
         let family = self.family(&mut fields, target_type.as_ref());
-        if let Some(name) = &name {
-            let protocol = protocol.as_ref().map(|protocol| protocol.value);
-            self.groups.insert(name.value.clone(), (protocol, target_type.as_ref().map(|it| it.value)));
-        }
-        let known = target_type.as_ref().map(|it| it.value);
         let known = target_type.as_ref().map_or(TargetType::Ip, |it| it.value);
         let health_check = match fields.optional("health_check") {
             Some(value) => self.health_check(&value, known),
@@ -85,6 +83,9 @@ impl Parser<'_> {
             None => built,
         };
         let targets = targets.and_then(|value| self.targets(&value, &built, kind.is_some()));
+        if let Some(name) = &name {
+            self.groups.insert(name.value.clone(), kind.and(Some(built.clone())));
+        }
         (port?, tags?, kind?, health_check?);
         Some(GroupEntry { at: value.place(), name: name?, built, vpc: vpc?, targets: targets? })
     }

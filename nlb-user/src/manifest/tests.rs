@@ -80,10 +80,13 @@ fn every_rule_has_its_sentence_and_its_place() {
             with("\"TCP\",\"port\":80,", "\"tcp\",\"port\":80,"),
             "found \"tcp\", allowed are \"TCP\", \"TLS\", \"UDP\" and \"TCP_UDP\"",
         ),
-        (with("\"TCP\",\"port\":80,", "\"UDP\",\"port\":80,"), "a UDP listener takes UDP and TCP_UDP groups"),
+        (
+            with("\"TCP\",\"port\":80,", "\"UDP\",\"port\":80,"),
+            "a listener with the protocol UDP can't forward to web: the group has the protocol TCP, allowed is UDP or TCP_UDP",
+        ),
         (
             with(group, r#"{"name":"web","protocol":"UDP""#),
-            "found \"web\", a UDP group: a TCP listener takes TCP and TCP_UDP groups",
+            "a listener with the protocol TCP can't forward to web: the group has the protocol UDP",
         ),
         (
             with("\"target_group\":\"web\"", "\"target_group\":\"wob\""),
@@ -117,7 +120,10 @@ fn every_rule_has_its_sentence_and_its_place() {
         ),
         (with("\"350\"", "\"6001\""), "allowed are 60 to 6000"),
         (with("\"350\"", "\" 350\""), "allowed are 60 to 6000"),
-        (with("tcp.idle", "tcp.idel"), "unknown attribute tcp.idel_timeout.seconds: there are tcp.idle_timeout.seconds"),
+        (
+            with("tcp.idle", "tcp.idel"),
+            "unknown attribute tcp.idel_timeout.seconds: there are tcp.idle_timeout.seconds",
+        ),
         (with("\"true\"", "\"yes\""), "the attribute preserve_client_ip.enabled is `yes`: allowed are true, false"),
         (with("\"true\"", "true"), "found true, allowed is a string"),
         (with("{\"load_balancers\"", "{\"loadbalancers\""), "the field `load_balancers` is missing"),
@@ -218,4 +224,3 @@ fn files_that_are_no_text_or_not_there() {
     std::fs::write(&path, GOOD).unwrap();
     assert_eq!(read_text(&path).unwrap(), GOOD);
 }
-

@@ -309,7 +309,10 @@ mod tests {
         let braces = format!("{}{}", "{a: ".repeat(100), "}".repeat(100));
         let cases = [
             ("# nothing\n", "lb.yaml:1:1: the file is empty"),
-            ("a:\n\t- b\n", "lb.yaml:2:2: a: not YAML: tabs disallowed within this context (block indentation): indent with spaces"),
+            (
+                "a:\n\t- b\n",
+                "lb.yaml:2:2: a: not YAML: tabs disallowed within this context (block indentation): indent with spaces",
+            ),
             ("a: [b\n", "the file ends too early"),
             ("a: b: c\n", "lb.yaml:1:5: not YAML"),
             ("a: 1\n b: 2\n", "lb.yaml:2:3: not YAML"),
@@ -333,7 +336,8 @@ mod tests {
         ];
         for (text, expected) in cases {
             let start: String = text.chars().take(80).collect();
-            let found = read(text).map_err(|found| if found.contains(expected) { "as expected".to_owned() } else { found });
+            let found =
+                read(text).map_err(|found| if found.contains(expected) { "as expected".to_owned() } else { found });
             assert_eq!(found, Err("as expected".to_owned()), "{start}: {expected}");
         }
     }

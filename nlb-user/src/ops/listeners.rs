@@ -113,7 +113,10 @@ pub fn goes_together(
 }
 
 /// The table of the guide, "Routing configuration".
-fn protocols(group: &TargetGroup, protocol: Protocol) -> Result<(), Fault> {
+///
+/// # Errors
+/// `IncompatibleProtocols`.
+pub fn protocols(group: &TargetGroup, protocol: Protocol) -> Result<(), Fault> {
     let refused = |allowed: String| {
         let message = format!("a listener with the protocol {protocol} can't forward to {}: {allowed}", group.name);
         Err(Fault::new(Code::IncompatibleProtocols, message))

@@ -5,22 +5,29 @@
 //! functions through [`run`]. One file a noun; `params` reads inputs, and what several nouns share is in `checks`,
 //! `names`, `find`, `paging`, `attributes` and `tags`. `testing` is a world for their tests.
 
+mod actions;
 pub(crate) mod addresses;
 pub(crate) mod attributes;
+pub(crate) mod certificates;
 mod checks;
 mod find;
-pub mod inventory;
-mod overrides;
-mod paging;
-mod params;
-pub mod policies;
 pub mod health_check;
+pub mod inventory;
 pub mod limits;
+pub mod listener_attributes;
+mod listener_tls;
+pub mod listeners;
 pub mod load_balancer_attributes;
 mod load_balancer_output;
 mod load_balancer_state;
 pub mod load_balancers;
 pub(crate) mod names;
+mod other_kinds;
+mod overrides;
+mod paging;
+mod params;
+pub mod policies;
+mod rules;
 pub mod security_groups;
 pub(crate) mod subnet_mappings;
 pub mod tags;
@@ -29,13 +36,6 @@ pub mod target_groups;
 pub mod target_health;
 pub mod target_quotas;
 pub mod targets;
-mod actions;
-mod certificates;
-pub mod listener_attributes;
-mod listener_tls;
-pub mod listeners;
-mod other_kinds;
-mod rules;
 #[cfg(test)]
 pub(crate) mod testing;
 pub mod zonal_shift;

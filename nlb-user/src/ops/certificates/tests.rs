@@ -137,6 +137,29 @@ fn refusals() {
     assert_all(&mut world, &arn, &[(1, true)]);
 }
 
+/// Wherever a listener could get it.
+#[test]
+fn what_no_listener_can_use() {
+    let (mut world, arn) = world();
+    world.inventory.unsuitable.insert(certificate(2), "its key is an EC key".into());
+    let code = Code::InvalidConfigurationRequest;
+    let message = world.refused(code, ADD, input(&arn, [3, 2]));
+    assert!(message.contains(&certificate(2)) && message.ends_with("its key is an EC key"), "{message}");
+    world.refused(code, "ModifyListener", input(&arn, [2]));
+    let listener = &world.state.listeners[&arn];
+    let actions = json!([{"Type": "forward", "TargetGroupArn": listener.target_group}]);
+    let mut create = input(&arn, [2]);
+    create.as_object_mut().unwrap().remove("ListenerArn");
+    create.as_object_mut().unwrap().extend(
+        json!({"LoadBalancerArn": listener.load_balancer, "Protocol": "TLS", "Port": 444, "DefaultActions": actions})
+            .as_object()
+            .unwrap()
+            .clone(),
+    );
+    world.refused(code, "CreateListener", create);
+    assert_all(&mut world, &arn, &[(1, true)]);
+}
+
 #[test]
 fn other_listeners_have_none() {
     let (mut world, tls) = world();

@@ -3,7 +3,10 @@
 use serde_json::{Value, json};
 
 use super::*;
-use crate::ops::testing::{self, World, certificate};
+use crate::{
+    model::{Target, TargetId, TargetKey},
+    ops::testing::{self, World, certificate},
+};
 
 const CREATE: &str = "CreateListener";
 const MODIFY: &str = "ModifyListener";
@@ -371,6 +374,32 @@ fn the_quota() {
     let other = testing::load_balancer(&mut world.state, "other");
     let group = testing::target_group(&mut world.state, "other", Protocol::Tcp);
     world.call(CREATE, input(&other, Protocol::Tcp, 51, &group));
+}
+
+/// A group brings its targets with it.
+#[test]
+fn the_quota_of_targets() {
+    let (mut world, balancer, group) = world(Protocol::Tcp);
+    world.quotas.targets_per_load_balancer = 1;
+    let fill = |world: &mut World, group: &Arn, count: u8| {
+        for host in 1..=count {
+            let id = TargetId::Ip([10, 0, 1, host].into());
+            let target = Target { zone: None, registered: world.now, draining_until: None };
+            group_of(&mut world.state, group).targets.insert(TargetKey { id, port: 80 }, target);
+        }
+    };
+    let other = testing::target_group(&mut world.state, "other", Protocol::Tcp);
+    fill(&mut world, &group, 1);
+    fill(&mut world, &other, 2);
+    world.refused(Code::TooManyTargets, CREATE, input(&balancer, Protocol::Tcp, 80, &other));
+    assert_eq!(world.state.listeners.len(), 0);
+    world.call(CREATE, input(&balancer, Protocol::Tcp, 80, &group));
+    let arn = world.state.listeners.keys().next().unwrap().clone();
+    world.refused(Code::TooManyTargets, MODIFY, json!({"ListenerArn": arn, "DefaultActions": forward(&other)}));
+    assert_eq!(world.state.listeners[&arn].target_group, group);
+    // A quota that was lowered since is no reason to refuse what brings no targets.
+    world.quotas.targets_per_load_balancer = 0;
+    world.call(MODIFY, json!({"ListenerArn": arn, "Port": 81}));
 }
 
 #[test]
