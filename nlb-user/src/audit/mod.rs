@@ -143,7 +143,8 @@ mod tests {
 
     #[test]
     fn without_a_file_of_its_own_the_log_is_with_the_state() {
-        let mut node = Node { state_dir: "/s".into(), ..Node::default() };
+        let mut node = Node::default();
+        node.state_dir = "/s".into();
         assert_eq!(Settings::of(&node), Settings::new("/s/audit.log".into()));
         node.audit = node::Audit { file: Some("/l/calls".into()), max_bytes: 5, keep: 1 };
         assert_eq!(Settings::of(&node), Settings { file: "/l/calls".into(), max_bytes: 5, keep: 1 });
