@@ -4,9 +4,9 @@
 //! read the pinned maps themselves, so that they work with no controller alive.
 
 pub mod apply;
+pub mod audit;
 pub mod call;
 pub mod certificate;
-pub mod audit;
 pub mod counters;
 pub mod documents;
 pub mod explain;
