@@ -17,7 +17,10 @@ use std::{
 
 use tracing::warn;
 
-use crate::{model::Account, node::Node};
+use crate::{
+    model::Account,
+    node::{self, Node},
+};
 
 pub use read::{Filter, ReadError, Reading, read};
 pub use record::{Call, Identity, Refusal};
@@ -46,15 +49,17 @@ impl Settings {
     /// The default of `keep`.
     pub const KEEP: u32 = 8;
 
+    /// Those of a node. Without a file of its own, the log is in the state directory.
+    pub fn of(node: &Node) -> Self {
+        let node::Audit { file, max_bytes, keep } = node.audit.clone();
+        Self { file: file.unwrap_or_else(|| node.state_dir.join("audit.log")), max_bytes, keep }
+    }
+
     /// This file, with the defaults.
-    pub fn new(file: PathBuf) -> Self {
+    #[cfg(test)]
+    pub(crate) fn new(file: PathBuf) -> Self {
         Self { file, max_bytes: Self::MAX_BYTES, keep: Self::KEEP }
     }
-}
-
-/// Where the audit log of a node is if its settings do not say.
-pub fn default_path(node: &Node) -> PathBuf {
-    node.state_dir.join("audit.log")
 }
 
 /// The audit log. Copies write to the same file; the last one to go waits until all is written.
@@ -135,6 +140,15 @@ fn warn_lost(why: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn without_a_file_of_its_own_the_log_is_with_the_state() {
+        let mut node = Node::default();
+        node.state_dir = "/s".into();
+        assert_eq!(Settings::of(&node), Settings::new("/s/audit.log".into()));
+        node.audit = node::Audit { file: Some("/l/calls".into()), max_bytes: 5, keep: 1 };
+        assert_eq!(Settings::of(&node), Settings { file: "/l/calls".into(), max_bytes: 5, keep: 1 });
+    }
 
     #[test]
     fn strangers_get_what_is_left_and_then_one_a_second() {

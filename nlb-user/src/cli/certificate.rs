@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::{
     call::{Api, Input, Told, members, said},
     inventory::{self, Kind},
-    output::{Output, render, table},
+    output::{Output, render, table_of_names},
 };
 
 /// What can be done with certificates.
@@ -101,7 +101,7 @@ fn change(args: Listed, api: Api<'_>, operation: &str, sign: char) -> Result<Tol
 }
 
 fn listed(output: &Value) -> String {
-    let mut table = table(["CERTIFICATE", "DEFAULT"]);
+    let mut table = table_of_names(2, ["CERTIFICATE", "DEFAULT"]);
     for certificate in members(output, "Certificates") {
         let default = if certificate["IsDefault"] == true { "yes" } else { "" };
         table.add_row([said(certificate, "CertificateArn").as_str(), default]);

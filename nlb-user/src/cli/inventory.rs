@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::{
     call::{Api, Input, Pair, Told, first, members, said},
-    output::{Output, render, table},
+    output::{Output, render, table_of_names},
 };
 
 /// What can be done with the inventory. Values are KEY=VALUE with the keys of node.toml.
@@ -131,7 +131,7 @@ pub fn create(kind: Kind, item: Input, api: Api<'_>) -> Result<Told> {
 /// As [`execute`].
 pub fn list(kind: Option<Kind>, api: Api<'_>) -> Result<Told> {
     let output = api.call("ListInventory", Input::new().maybe("Kind", kind.map(Kind::as_str)))?;
-    let mut table = table(["KIND", "ID", "FROM", "WHAT IT IS"]);
+    let mut table = table_of_names(3, ["KIND", "ID", "FROM", "WHAT IT IS"]);
     for one in members(&output, "Items") {
         let what: Vec<String> = values(one).map(|(key, value)| format!("{key}={value}")).collect();
         table.add_row([said(one, "Kind"), id(one), said(one, "Source"), what.join(" ")]);

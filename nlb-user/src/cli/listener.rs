@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::{
     call::{Api, Endpoint, Input, Pair, Told, fields, first, members, pairs, said, section, short, together},
-    output::{Output, render, table},
+    output::{Output, render, table_of_names},
 };
 
 /// What can be done with listeners.
@@ -229,7 +229,7 @@ fn details(listener: &Value) -> String {
 
 /// A table of listeners; nothing if there are none.
 pub fn list(output: &Value) -> String {
-    let mut table = table(["LISTENER", "TARGET GROUP", "SECURITY POLICY"]);
+    let mut table = table_of_names(1, ["LISTENER", "TARGET GROUP", "SECURITY POLICY"]);
     for listener in members(output, "Listeners") {
         table.add_row([name(listener), group(listener), said(listener, "SslPolicy")]);
     }

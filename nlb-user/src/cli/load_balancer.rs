@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::{
     call::{Api, Input, Pair, Told, fields, first, members, pairs, said, section, together},
     listener,
-    output::{Output, render, table},
+    output::{Output, render, table_of_names},
     zonal_shift,
 };
 
@@ -220,7 +220,7 @@ fn addresses(zone: &Value) -> Vec<String> {
 }
 
 fn list(output: &Value) -> String {
-    let mut table = table(["NAME", "STATE", "SCHEME", "ZONE", "ADDRESSES"]);
+    let mut table = table_of_names(2, ["NAME", "STATE", "SCHEME", "ZONE", "ADDRESSES"]);
     for balancer in members(output, "LoadBalancers") {
         let zones: Vec<&Value> = members(balancer, "AvailabilityZones").collect();
         let names: Vec<String> = zones.iter().map(|zone| said(zone, "ZoneName")).collect();

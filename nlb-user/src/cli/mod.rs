@@ -241,6 +241,7 @@ mod tests {
             "nlb counters --all",
             "nlb counters --watch",
             "nlb audit list",
+            "nlb audit list --state ./state",
             "nlb audit list --limit 5 --name CreateListener --errors --since 2h --output json",
             "nlb explain tcp 198.18.1.1:40000 198.18.0.10:80 --seq 7",
             "nlb store export --with-secret",

@@ -4,7 +4,7 @@ use std::io::{self, Write as _};
 
 use anyhow::Result;
 use clap::ValueEnum;
-use comfy_table::{ContentArrangement, Table, presets};
+use comfy_table::{ColumnConstraint, ContentArrangement, Table, presets};
 use serde::Serialize;
 
 /// The widest line of a table. A cell that does not fit is wrapped.
@@ -77,6 +77,15 @@ pub fn table<const N: usize>(headings: [&str; N]) -> Table {
     table
 }
 
+/// A table whose first `names` columns hold names, which are copied and pasted: others are wrapped in their place.
+pub fn table_of_names<const N: usize>(names: usize, headings: [&str; N]) -> Table {
+    let mut table = table(headings);
+    for column in table.column_iter_mut().take(names) {
+        column.set_constraint(ColumnConstraint::ContentWidth);
+    }
+    table
+}
+
 /// The table as text, without the blanks at the ends of lines. Nothing if it has no row.
 pub fn render(table: &Table) -> String {
     if table.row_count() == 0 {
@@ -133,6 +142,15 @@ mod tests {
         let endpoint = "[2001:db8:1111:2222:3333:4444:5555:6666]:65535";
         table.add_row([endpoint; 3]);
         assert!(render(&table).lines().all(|line| line.len() <= usize::from(WIDTH)), "{}", render(&table));
+    }
+
+    #[test]
+    fn names_are_not_wrapped() {
+        let mut table = table_of_names(2, ["KIND", "ID", "WHAT IT IS"]);
+        let arn = "arn:aws:acm:us-east-1:123456789012:certificate/12345678-1234-1234-1234-123456789012";
+        table.add_row(["certificate", arn, "certificate_file=/etc/nlb/a.pem"]);
+        let text = render(&table);
+        assert!(text.contains(&format!("certificate  {arn}  ")), "{text}");
     }
 
     #[test]

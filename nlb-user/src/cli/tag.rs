@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::{
     call::{Api, Input, Pair, Told, first, members, said, short},
-    output::{Output, render, table},
+    output::{Output, render, table_of_names},
 };
 
 /// What can be done with tags. RESOURCE is an ARN, or load-balancer/NAME, target-group/NAME, listener/NAME/PROTOCOL:PORT;
@@ -70,7 +70,7 @@ fn run(command: Command, api: Api<'_>) -> Result<Told> {
 }
 
 fn list(output: &Value) -> String {
-    let mut table = table(["RESOURCE", "KEY", "VALUE"]);
+    let mut table = table_of_names(1, ["RESOURCE", "KEY", "VALUE"]);
     for resource in members(output, "TagDescriptions") {
         let name = said(resource, "ResourceArn");
         for tag in members(resource, "Tags") {

@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::{
     apply,
     call::{self, Api, Input, Told, members, said},
-    output::{Output, Show, render, table},
+    output::{Output, Show, render, table_of_names},
     status::{self, GroupReport},
 };
 use crate::{
@@ -156,7 +156,7 @@ fn change(which: Which, api: Api<'_>, operation: &str, sign: char) -> Result<Tol
 
 /// A table of targets' states as the API tells them; nothing if there are no targets.
 pub fn health(output: &Value) -> String {
-    let mut table = table(["TARGET", "ZONE", "STATE", "REASON", "DESCRIPTION"]);
+    let mut table = table_of_names(4, ["TARGET", "ZONE", "STATE", "REASON", "DESCRIPTION"]);
     for one in members(output, "TargetHealthDescriptions") {
         let (target, health) = (&one["Target"], &one["TargetHealth"]);
         table.add_row([

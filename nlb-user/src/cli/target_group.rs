@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::{
     call::{Api, Input, Pair, Told, fields, first, members, pairs, said, section, short, together},
-    output::{Output, render, table},
+    output::{Output, render, table_of_names},
     target,
 };
 
@@ -231,7 +231,7 @@ fn details(group: &Value) -> String {
 }
 
 fn list(output: &Value) -> String {
-    let mut table = table(["NAME", "PROTOCOL", "PORT", "TYPE", "VPC", "LOAD BALANCER"]);
+    let mut table = table_of_names(1, ["NAME", "PROTOCOL", "PORT", "TYPE", "VPC", "LOAD BALANCER"]);
     for group in members(output, "TargetGroups") {
         let columns = ["TargetGroupName", "Protocol", "Port", "TargetType", "VpcId"].map(|name| said(group, name));
         table.add_row(columns.into_iter().chain([users(group)]));

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::{
     call::{Api, Input, Told, members, said, short},
-    output::{Output, render, table},
+    output::{Output, render, table_of_names},
 };
 
 /// What can be done with zonal shifts.
@@ -97,7 +97,7 @@ pub fn of(balancer: &str, api: Api<'_>) -> Result<Value> {
 
 /// A table of zonal shifts; nothing if there are none.
 pub fn list(output: &Value) -> String {
-    let mut table = table(["LOAD BALANCER", "AWAY FROM", "STATUS", "UNTIL", "COMMENT"]);
+    let mut table = table_of_names(2, ["LOAD BALANCER", "AWAY FROM", "STATUS", "UNTIL", "COMMENT"]);
     for shift in members(output, "ZonalShifts") {
         let rest = ["AwayFrom", "Status", "ExpiryTime", "Comment"].map(|name| said(shift, name));
         table.add_row([short(&said(shift, "LoadBalancerArn")).to_owned()].into_iter().chain(rest));

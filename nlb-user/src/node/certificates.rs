@@ -38,10 +38,9 @@ fn read(path: &Path) -> Result<Vec<u8>, String> {
 fn suits(key: &SubjectPublicKeyInfo<'_>) -> Result<(), String> {
     match key.parsed() {
         Ok(PublicKey::RSA(rsa)) if rsa.key_size() <= MOST_BITS => Ok(()),
-        Ok(PublicKey::RSA(rsa)) => Err(format!(
-            "it has an RSA key of {} bits: the most that a listener takes is {MOST_BITS}",
-            rsa.key_size()
-        )),
+        Ok(PublicKey::RSA(rsa)) => {
+            Err(format!("it has an RSA key of {} bits: the most that a listener takes is {MOST_BITS}", rsa.key_size()))
+        }
         Ok(PublicKey::EC(_)) => Err("it has an elliptic-curve key: listeners take RSA keys".to_owned()),
         _ => Err("it has a key that is not RSA: listeners take RSA keys".to_owned()),
     }

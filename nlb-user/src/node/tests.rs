@@ -35,6 +35,7 @@ fn an_empty_file_is_the_defaults() {
     assert_eq!(node.account(), Account { region: "us-east-1".into(), id: "000000000000".into() });
     assert_eq!(node.inventory(), Inventory { zone: "zone-a".into(), ..Inventory::default() });
     assert!(node.keys().unwrap().is_empty());
+    assert_eq!(node.audit_file(), Path::new("/var/lib/nlb/audit.log"));
 }
 
 impl Node {

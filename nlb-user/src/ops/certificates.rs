@@ -196,3 +196,6 @@ pub fn describe(state: &State, input: DescribeInput, _: &Context<'_>) -> Result<
 fn told(arn: &str, default: bool) -> Told {
     Told { certificate_arn: arn.to_owned(), is_default: Some(default) }
 }
+
+#[cfg(test)]
+mod tests;

@@ -122,9 +122,9 @@ pub fn changed(current: &HealthCheck, wanted: &Wanted, target_type: TargetType) 
     Ok(settled)
 }
 
-/// A check must be over when the next one begins. Nobody is refused over times that the call does not mention.
+/// A check must be over when the next one begins. Who gives only one of the times is not refused over the other's default.
 fn in_time(settled: &HealthCheck, wanted: &Wanted) -> Result<(), Fault> {
-    let mentioned = wanted.interval_s.is_some() || wanted.timeout_s.is_some();
+    let mentioned = wanted.interval_s.is_some() && wanted.timeout_s.is_some();
     let HealthCheck { interval_s, timeout_s, .. } = settled;
     if mentioned && timeout_s > interval_s {
         return Err(Fault::validation(format!(
@@ -316,10 +316,14 @@ mod tests {
 
     #[test]
     fn a_check_is_over_when_the_next_begins() {
-        refused(Code::ValidationError, settle(|wanted| wanted.timeout_s = Some(31)));
-        refused(Code::ValidationError, settle(|wanted| wanted.interval_s = Some(9)));
-        assert!(settle(|wanted| wanted.timeout_s = Some(30)).is_ok());
-        assert!(settle(|wanted| wanted.interval_s = Some(10)).is_ok());
+        let both = |timeout_s: i64, interval_s: i64| {
+            settle(|wanted| (wanted.timeout_s, wanted.interval_s) = (Some(timeout_s), Some(interval_s)))
+        };
+        refused(Code::ValidationError, both(31, 30));
+        assert!(both(30, 30).is_ok());
+        // Nobody is refused over a default.
+        assert!(settle(|wanted| wanted.timeout_s = Some(31)).is_ok());
+        assert!(settle(|wanted| wanted.interval_s = Some(5)).is_ok());
         // Settings of old that break the rule stand in nobody's way.
         let odd = HealthCheck { timeout_s: 120, ..settle(|_| {}).unwrap() };
         assert_eq!(changed(&odd, &Wanted::default(), TargetType::Ip), Ok(odd.clone()));

@@ -86,10 +86,11 @@ pub fn deregister(state: &mut State, input: Input, context: &Context<'_>) -> Res
     let mut keys = Vec::with_capacity(input.targets.len());
     for named in &input.targets {
         let key = named.key(&group)?;
-        if !group.targets.contains_key(&key) {
-            return Err(not_registered(&group, &key));
+        if group.targets.contains_key(&key) {
+            keys.push(key);
+        } else if named.port.is_none() {
+            elsewhere(&group, &key)?;
         }
-        keys.push(key);
     }
     let delay_s = target_group_attributes::deregistration_delay_s(&group);
     let drains = delay_s > 0 && state.load_balancer_of(&group.arn).is_some();
@@ -143,14 +144,16 @@ fn invalid(message: String) -> Fault {
     Fault::new(Code::InvalidTarget, message)
 }
 
-fn not_registered(group: &TargetGroup, key: &TargetKey) -> Fault {
+/// To deregister what is not there succeeds, as the API's reference says. But who names no port, and means a target
+/// that has one of its own, is told so.
+fn elsewhere(group: &TargetGroup, key: &TargetKey) -> Result<(), Fault> {
     let ports: Vec<String> =
         group.targets.keys().filter(|other| other.id == key.id).map(|other| other.port.to_string()).collect();
-    let elsewhere = match ports.as_slice() {
-        [] => String::new(),
-        ports => format!(", but at {}: name its Port", ports.join(", ")),
-    };
-    invalid(format!("{} is not registered with {} at port {}{elsewhere}", key.id, group.name, key.port))
+    if ports.is_empty() {
+        return Ok(());
+    }
+    let (id, name, port, ports) = (&key.id, &group.name, key.port, ports.join(", "));
+    Err(invalid(format!("{id} is not registered with {name} at port {port}, but at {ports}: name its Port")))
 }
 
 /// A target that a caller names, if it can be one of the group's; `port` and `zone` as given.

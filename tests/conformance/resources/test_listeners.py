@@ -41,6 +41,7 @@ def test_ports_that_are_allowed(make, port):
 # The guide's table "supported combinations of listener protocol and target group settings".
 GROUPS = {"TCP": ["TCP", "TCP_UDP"], "TLS": ["TCP", "TLS"], "UDP": ["UDP", "TCP_UDP"], "TCP_UDP": ["TCP_UDP"]}
 PROTOCOLS = ["TCP", "TLS", "UDP", "TCP_UDP"]
+IDLE = "tcp.idle_timeout.seconds"
 
 
 @pytest.mark.parametrize("target_type", ["instance", "ip"])
@@ -295,38 +296,41 @@ class TestDeleting:
 class TestAttributes:
     """tcp.idle_timeout.seconds."""
 
-    KEY = "tcp.idle_timeout.seconds"
-
     def test_the_default(self, make):
-        assert make.attributes(make.listener()["ListenerArn"])[self.KEY] == "350"
+        assert make.attributes(make.listener()["ListenerArn"])[IDLE] == "350"
 
     @pytest.mark.parametrize("value", ["60", "61", "350", "6000"])
     def test_edges_inside(self, make, value):
         arn = make.listener()["ListenerArn"]
-        assert make.set_attributes(arn, {self.KEY: value})[self.KEY] == value
-        assert make.attributes(arn)[self.KEY] == value
+        assert make.set_attributes(arn, {IDLE: value})[IDLE] == value
+        assert make.attributes(arn)[IDLE] == value
 
     @pytest.mark.parametrize(
         "key, value",
-        [(KEY, value) for value in ("59", "6001", "0", "-1", "", "x", "60.5")] + [("udp.idle_timeout.seconds", "60"), ("no.such", "1"), ("routing.http.response.server.enabled", "true")],
+        [
+            *((IDLE, value) for value in ("59", "6001", "0", "-1", "", "x", "60.5")),
+            ("udp.idle_timeout.seconds", "60"),
+            ("no.such", "1"),
+            ("routing.http.response.server.enabled", "true"),
+        ],
     )
     def test_what_is_refused(self, elb, make, refused, key, value):
         arn = make.listener()["ListenerArn"]
         refused("ValidationError", elb.modify_listener_attributes, ListenerArn=arn, Attributes=[{"Key": key, "Value": value}])
         refused("ValidationError", elb.modify_listener_attributes, ListenerArn=arn, Attributes=[])
-        assert make.attributes(arn)[self.KEY] == "350"
+        assert make.attributes(arn)[IDLE] == "350"
 
     @pytest.mark.parametrize("protocol", ["UDP", "TLS"])
     def test_only_tcp_listeners_have_it(self, elb, make, protocol):
         arn = make.listener(Protocol=protocol)["ListenerArn"]
-        assert self.KEY not in make.attributes(arn)
+        assert IDLE not in make.attributes(arn)
         with pytest.raises(elb.exceptions.ClientError) as error:
-            make.set_attributes(arn, {self.KEY: "60"})
+            make.set_attributes(arn, {IDLE: "60"})
         assert error.value.response["Error"]["Code"] in ("ValidationError", "InvalidConfigurationRequest")
 
     def test_of_what_is_not_there(self, elb, refused):
         refused("ListenerNotFound", elb.describe_listener_attributes, ListenerArn=NO_LISTENER)
-        attributes = [{"Key": self.KEY, "Value": "60"}]
+        attributes = [{"Key": IDLE, "Value": "60"}]
         refused("ListenerNotFound", elb.modify_listener_attributes, ListenerArn=NO_LISTENER, Attributes=attributes)
         refused("ValidationError", elb.describe_listener_attributes, ListenerArn="web")
 

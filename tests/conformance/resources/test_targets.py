@@ -96,7 +96,20 @@ def test_addresses_that_may_not(elb, ips, refused, address):
     assert targets(elb, ips) == set()
 
 
-@pytest.mark.parametrize("address, is_allowed", [("2001:db8:1::50", True), ("2001:db8:3::50", True), ("2001:db8:9::50", False), ("2001:4860:4860::8888", False), ("fe80::1", False), ("::1", False), ("198.18.0.50", False)])
+@pytest.mark.parametrize(
+    "address, is_allowed",
+    [
+        ("2001:db8:1::50", True),
+        ("2001:db8:3::50", True),
+        ("2001:db8:9::50", True),  # another VPC's, which may be peered
+        ("2001:4860:4860::8888", False),
+        ("fe80::1", False),
+        ("::1", False),
+        ("::ffff:10.0.0.1", False),
+        ("198.18.0.50", False),
+        (I1, False),
+    ],
+)
 def test_ipv6_addresses(elb, make, refused, address, is_allowed):
     group = make.group(TargetType="ip", IpAddressType="ipv6")["TargetGroupArn"]
     wanted = [{"Id": address, "Port": 80}]

@@ -176,7 +176,7 @@ class TestTheList:
         assert self.listed(elb, listener) == [(CERT, True)]
 
     @pytest.mark.parametrize(
-        "params, code",
+        "given, code",
         [
             ({"Certificates": certificates(NONE)}, "CertificateNotFound"),
             ({"Certificates": []}, "ValidationError"),
@@ -187,8 +187,8 @@ class TestTheList:
         ],
         ids=str,
     )
-    def test_what_is_refused(self, elb, listener, refused, params, code):
-        refused(code, elb.add_listener_certificates, **{"ListenerArn": listener} | params)
+    def test_what_is_refused(self, elb, listener, refused, given, code):
+        refused(code, elb.add_listener_certificates, **{"ListenerArn": listener} | given)
         assert self.listed(elb, listener) == [(CERT, True)]
 
     def test_removing_of_what_is_not_there(self, elb, refused):
