@@ -53,7 +53,7 @@ fn version_is_told_in_both_formats() {
 
 #[test]
 fn misuse_is_code_2_and_help_is_code_0() {
-    for args in [&["frobnicate"][..], &["run"], &["flow", "delete"], &["target", "register", "web", "10.0.1.11"]] {
+    for args in [&["frobnicate"][..], &["run", "--api", "here"], &["flow", "delete"], &["target", "register", "web"]] {
         let output = nlb().args(args).output().unwrap();
         assert_eq!(output.status.code(), Some(2), "{args:?}");
         assert!(!output.stderr.is_empty());

@@ -1,4 +1,5 @@
 //! `nlb store` as operators use it: on files, with a store that is open elsewhere and one that is not.
+#![expect(clippy::unwrap_used, reason = "what helps tests may panic as they do")]
 
 use std::{
     collections::BTreeMap,

@@ -14,7 +14,8 @@ use crate::{
 /// Arguments of `nlb apply`.
 #[derive(clap::Args, Debug)]
 pub struct Args {
-    /// The file, as in the README: load balancers, listeners, target groups, targets
+    /// The file, as in the README: load balancers, listeners, target groups, targets; YAML if it ends in .yaml or .yml,
+    /// else JSON
     #[arg(short, long, value_name = "FILE")]
     file: PathBuf,
     /// Show what would change and change nothing

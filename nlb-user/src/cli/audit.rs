@@ -1,5 +1,7 @@
 //! `nlb audit`: who called the API, and what came of it.
 
+use std::path::PathBuf;
+
 use anyhow::Result;
 use clap::Subcommand;
 use jiff::{Span, Timestamp, civil::Date, tz::TimeZone};
@@ -34,6 +36,10 @@ pub struct Args {
     /// Only calls since then: a time such as 2026-11-21T12:00:00Z, a day (UTC), or how long ago, such as 2h or 7d
     #[arg(long, value_name = "TIME", value_parser = since)]
     since: Option<Timestamp>,
+    /// Where the controller keeps its state, and so the log, if it was told on its command line [default: state_dir of
+    /// node.toml]
+    #[arg(long, value_name = "DIR")]
+    state: Option<PathBuf>,
 }
 
 /// Does it.
@@ -41,17 +47,23 @@ pub struct Args {
 /// # Errors
 /// If the log cannot be read.
 pub fn execute(command: Command, node: &Node, output: &Output) -> Result<()> {
-    let Command::List(Args { limit, name, errors, since }) = command;
-    let path = audit::Settings::of(node).file;
+    let Command::List(Args { limit, name, errors, since, state }) = command;
+    let mut node = node.clone();
+    if let Some(state) = state {
+        node.state_dir = state;
+    }
+    let path = audit::Settings::of(&node).file;
     let reading = audit::read(&path, &Filter { limit, name, errors, since })?;
     if reading.unreadable > 0 {
         eprintln!("nlb: {} lines of {} are no records and are left out", reading.unreadable, path.display());
     }
-    output.show(&Calls { records: reading.records })
+    output.show(&Calls { path, records: reading.records })
 }
 
 #[derive(Serialize)]
 struct Calls {
+    #[serde(skip)]
+    path: PathBuf,
     records: Vec<Value>,
 }
 
@@ -69,7 +81,7 @@ impl Show for Calls {
             ]);
         }
         match render(&table) {
-            text if text.is_empty() => "no calls\n".to_owned(),
+            text if text.is_empty() => format!("no such calls in {}\n", self.path.display()),
             text => text,
         }
     }
@@ -142,7 +154,8 @@ TIME                  USER   SOURCE     CALL               RESULT
 2026-11-21T12:00:00Z  Alice  127.0.0.1  CreateListener     DuplicateListener
 2026-11-21T12:00:01Z  -      unix       Describe?[31mTags  ok
 ";
-        assert_eq!(Calls { records }.text(), expected);
-        assert_eq!(Calls { records: Vec::new() }.text(), "no calls\n");
+        let path = PathBuf::from("/s/audit.log");
+        assert_eq!(Calls { path: path.clone(), records }.text(), expected);
+        assert_eq!(Calls { path, records: Vec::new() }.text(), "no such calls in /s/audit.log\n");
     }
 }

@@ -10,6 +10,7 @@ pub mod certificate;
 pub mod counters;
 pub mod documents;
 pub mod explain;
+pub mod export;
 pub mod failure;
 pub mod flow;
 pub mod inspect;
@@ -63,6 +64,8 @@ enum Command {
     Status,
     /// Make a file the desired state
     Apply(apply::Args),
+    /// Print the desired state in the form of such a file
+    Export(export::Args),
     /// Create, list, show, change or delete load balancers
     #[command(subcommand)]
     LoadBalancer(load_balancer::Command),
@@ -126,6 +129,7 @@ impl Cli {
             Command::Run(args) => run::execute(args, node, self.config, self.log.as_deref()),
             Command::Status => status::execute(&node, &output),
             Command::Apply(args) => apply::execute(args, &node, &output),
+            Command::Export(args) => export::execute(args, &node),
             Command::LoadBalancer(command) => call::with(&node, |api| load_balancer::execute(command, api, &output)),
             Command::Listener(command) => call::with(&node, |api| listener::execute(command, api, &output)),
             Command::TargetGroup(command) => call::with(&node, |api| target_group::execute(command, api, &output)),
@@ -201,6 +205,9 @@ mod tests {
             "nlb run --api 127.0.0.1:9800 --api [::1]:9800",
             "nlb status --output json",
             "nlb apply -f lb.json --dry-run",
+            "nlb apply -f lb.yaml",
+            "nlb export",
+            "nlb export --format yaml -f lb.yaml",
             "nlb target register web 10.0.1.11:8080",
             "nlb target deregister web [2001:db8::1]:8080",
             "nlb target set-state web 10.0.1.11:8080 unhealthy",
@@ -234,6 +241,7 @@ mod tests {
             "nlb counters --all",
             "nlb counters --watch",
             "nlb audit list",
+            "nlb audit list --state ./state",
             "nlb audit list --limit 5 --name CreateListener --errors --since 2h --output json",
             "nlb explain tcp 198.18.1.1:40000 198.18.0.10:80 --seq 7",
             "nlb store export --with-secret",
@@ -255,6 +263,7 @@ mod tests {
             "nlb run --api localhost",
             "nlb run --iface eth0 --xdp-mode fast",
             "nlb apply",
+            "nlb export --format toml",
             "nlb target register web 10.0.1.11",
             "nlb target set-state web 10.0.1.11:8080 sick",
             "nlb load-balancer create web",

@@ -144,3 +144,7 @@ impl<'a> Apply<'a> {
         Some((key, Target { registered, ..target }))
     }
 }
+
+#[cfg(test)]
+#[path = "apply_tests.rs"]
+mod tests;

@@ -8,11 +8,12 @@ use super::{
     tree::Place,
 };
 use crate::{
-    model::{Arn, Code, Fault, IpAddressType, LoadBalancer, TargetId, ZoneMapping, new_id},
+    model::{Arn, Fault, IpAddressType, Listener, LoadBalancer, TargetId, ZoneMapping, new_id},
     ops::{
         addresses::{self, Taken},
         load_balancer_attributes, load_balancers, security_groups,
         subnet_mappings::{self, Asked, Network},
+        target_quotas,
     },
 };
 
@@ -127,21 +128,25 @@ impl Apply<'_> {
         }
     }
 
-    /// Addresses that a file names are not to be had twice, nor to be those of targets.
+    /// Addresses of a file's own are not to be had twice, nor to be those of targets. What was let in by another way
+    /// before is left to its operator.
     fn addresses_of_others(&mut self) {
-        let own: HashMap<IpAddr, (&str, &Place)> = self
+        let was_own = |address: &IpAddr| self.old.load_balancers.values().any(|old| old.addresses.contains(address));
+        let own: HashMap<IpAddr, (&Place, bool)> = self
             .document
             .balancers
             .iter()
-            .flat_map(|entry| entry.addresses.iter().map(|it| (it.value, (entry.name.value.as_str(), &it.at))))
+            .flat_map(|entry| &entry.addresses)
+            .map(|address| (address.value, (&address.at, was_own(&address.value))))
             .collect();
         if own.is_empty() {
             return;
         }
-        for balancer in self.next.load_balancers.values() {
-            let zones = balancer.zones.iter().flat_map(|zone| [Some(IpAddr::V4(zone.ipv4)), zone.ipv6.map(IpAddr::V6)]);
-            for address in zones.flatten() {
-                if let Some((_, at)) = own.get(&address) {
+        for balancer in self.next.load_balancers.values().filter(|balancer| !balancer.zones.is_empty()) {
+            let old = self.old.load_balancers.get(&balancer.arn);
+            for address in balancer.all_addresses() {
+                let known = || old.is_some_and(|old| old.all_addresses().any(|it| it == address));
+                if let Some((at, _)) = own.get(&address).filter(|(_, was_own)| !(*was_own && known())) {
                     let text = format!(
                         "found {address}, which load balancer `{}` has: an address is unique over all load balancers",
                         balancer.name
@@ -154,8 +159,8 @@ impl Apply<'_> {
             let old = self.old_groups.get(group.name.value.as_str());
             for target in &group.targets.value {
                 let TargetId::Ip(address) = target.key.value.id else { continue };
-                let known = old.is_some_and(|old| old.targets.contains_key(&target.key.value));
-                if let Some((_, at)) = own.get(&address).filter(|_| !known) {
+                let known = || old.is_some_and(|old| old.targets.contains_key(&target.key.value));
+                if let Some((at, _)) = own.get(&address).filter(|(_, was_own)| !(*was_own && known())) {
                     let text = format!(
                         "found {address}, which is a load balancer's address ({}): a target is a host",
                         at.path
@@ -168,11 +173,18 @@ impl Apply<'_> {
 
     /// How many there may be. Nobody is refused for what was there before.
     pub fn quotas(&mut self) {
+        let document = self.document;
+        for entry in &document.balancers {
+            let Some(balancer) = self.next.load_balancer_named(&entry.name.value) else { continue };
+            if self.serves_others(balancer) {
+                let checked = target_quotas::check(&self.next, &balancer.arn, self.context);
+                self.hold(&entry.at, checked);
+            }
+        }
         let quotas = self.context.quotas;
         let counts = [
             (
                 "load balancers",
-                Code::TooManyLoadBalancers,
                 &self.document.balancers_at,
                 self.old.load_balancers.len(),
                 self.next.load_balancers.len(),
@@ -180,20 +192,34 @@ impl Apply<'_> {
             ),
             (
                 "target groups",
-                Code::TooManyTargetGroups,
                 &self.document.groups_at,
                 self.old.target_groups.len(),
                 self.next.target_groups.len(),
                 quotas.target_groups,
             ),
         ];
-        for (what, _, at, before, after, most) in counts {
+        for (what, at, before, after, most) in counts {
             if after > most as usize && after > before {
                 let quota = what.replace(' ', "_");
                 let text = format!("found {after} {what}: at most {most} are allowed (quota {quota})");
                 self.problems.report(at.clone(), text);
             }
         }
+    }
+}
+
+impl Apply<'_> {
+    /// Whether a load balancer, its listeners or their groups are not what they were.
+    fn serves_others(&self, balancer: &Arc<LoadBalancer>) -> bool {
+        let same = |listener: &Arc<Listener>| {
+            let old = self.old.listeners.get(&listener.arn);
+            let group = &listener.target_group;
+            let (old_group, group) = (self.old.target_groups.get(group), self.next.target_groups.get(group));
+            old.is_some_and(|old| Arc::ptr_eq(old, listener))
+                && old_group.zip(group).is_some_and(|(old, new)| Arc::ptr_eq(old, new))
+        };
+        let old = self.old.load_balancers.get(&balancer.arn);
+        !(old.is_some_and(|old| Arc::ptr_eq(old, balancer)) && self.next.listeners_of(&balancer.arn).all(same))
     }
 }
 

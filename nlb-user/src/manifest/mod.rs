@@ -27,4 +27,6 @@ pub use shape::Document;
 pub use write::{to_json, to_yaml};
 
 #[cfg(test)]
+mod properties;
+#[cfg(test)]
 mod tests;

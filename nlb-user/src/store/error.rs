@@ -9,8 +9,6 @@ use std::{
 use nix::sys::statvfs::{FsFlags, statvfs};
 use rusqlite::ErrorCode;
 
-use crate::manifest::Invalid;
-
 /// Why the store did not do it. Whatever it is, nothing was changed.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -125,23 +123,6 @@ pub enum StoreError {
         found: u64,
         /// The format that is read.
         known: u64,
-    },
-    /// The configuration in it breaks a rule.
-    #[error("{} is damaged: restore it from a backup, or remove it and apply lb.json again. Found:\n{why}", path.display())]
-    Invalid {
-        /// The file.
-        path: PathBuf,
-        /// Which rules.
-        why: Invalid,
-    },
-    /// The secret is not what the store had written.
-    #[error("{} is damaged: it must hold 16 bytes and has {len}. Restore it from a backup; or remove it, and \
-             the next start makes another one, which moves new connections to other targets", path.display())]
-    Secret {
-        /// The file.
-        path: PathBuf,
-        /// Its length in bytes.
-        len: usize,
     },
 }
 
