@@ -245,9 +245,11 @@ fn no_controller_to_ask() {
 fn misuse_is_exit_code_2() {
     let ns = bare();
     let nlb = node(&ns, "eth0");
-    for args in [&["run"][..], &["frobnicate"], &["target", "set-state", "web", "nonsense", "unhealthy"]] {
+    for args in [&["run", "--iface"][..], &["frobnicate"], &["target", "set-state", "web", "10.0.1.11", "sick"]] {
         assert_eq!(nlb.output(args).unwrap().status.code(), Some(2), "{args:?}");
     }
+    // Whether an interface has to be named depends on node.toml.
+    assert_says(&complaint(&mut nlb.cli_command(&["run"])), &["--iface", "node.toml", "--no-dataplane"]);
 }
 
 #[test]
