@@ -65,7 +65,7 @@ pub struct Which {
 
 /// A target as the API names it.
 #[derive(Clone, PartialEq, Eq, Debug)]
-struct Target {
+pub struct Target {
     id: String,
     port: Option<u16>,
 }
