@@ -1,6 +1,6 @@
 //! One request: from what was received to what is answered.
 
-use std::{net::SocketAddr, panic::AssertUnwindSafe, sync::Arc};
+use std::{net::SocketAddr, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use bytes::{Bytes, BytesMut};
 use futures_util::FutureExt as _;
@@ -27,6 +27,8 @@ const FORM: &str = "application/x-www-form-urlencoded";
 /// How much of a body that is too large is read and thrown away: a client that is still sending may not look for an
 /// answer before it is done.
 const DISCARDED: u64 = 16 << 20;
+/// How long a client may pause in such a body.
+const PAUSE: Duration = Duration::from_secs(1);
 /// Bytes of an error's sentence.
 const MESSAGE: usize = 4096;
 /// Warnings of an answer.
@@ -237,7 +239,13 @@ async fn receive(head: &Parts, mut body: Incoming, limits: &Limits) -> Result<By
     let collected = timeout(limits.body_time, async {
         let mut bytes = BytesMut::new();
         let mut received = 0;
-        while let Some(frame) = body.frame().await {
+        loop {
+            // Once it is known to be too large, nobody waits for a client that does not go on sending.
+            let next = match received > most {
+                true => timeout(PAUSE, body.frame()).await.unwrap_or(None),
+                false => body.frame().await,
+            };
+            let Some(frame) = next else { break };
             let Ok(data) = frame?.into_data() else { continue };
             received += data.len() as u64;
             if received <= most {

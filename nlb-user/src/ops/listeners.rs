@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 pub use super::listener_tls::TlsSettings;
 use super::{
     Context, Void, actions, certificates, checks, find, listener_attributes, listener_tls::MutualAuthentication,
-    paging::Paging, tags, target_quotas,
+    paging::Paging, tags, target_group_attributes, target_quotas,
 };
 use crate::model::{
     Arn, Code, Family, Fault, IpAddressType, Listener, LoadBalancer, Protocol, Quotas, State, TargetGroup, TargetType,
@@ -82,6 +82,12 @@ pub fn goes_together(
             "the load balancer {} is dualstack, and a listener of it can't have the protocol {protocol}: allowed are TCP \
              and TLS",
             balancer.name
+        )));
+    }
+    if protocol == Protocol::Tls && target_group_attributes::is_sticky(group) {
+        return Err(Fault::configuration(format!(
+            "the target group {} has stickiness enabled, which TLS listeners do not support: switch it off first",
+            group.name
         )));
     }
     let has_ipv6 = dualstack || balancer.addresses.iter().any(std::net::IpAddr::is_ipv6);

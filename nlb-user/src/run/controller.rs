@@ -155,6 +155,11 @@ impl<S: Store> Controller<S> {
         Ok(true)
     }
 
+    /// Whether what is stored as this revision is known here.
+    pub const fn has(&self, revision: u64) -> bool {
+        self.revision >= revision
+    }
+
     /// Takes up what node.toml says now.
     pub fn configure(&mut self, settings: Settings) {
         self.settings = settings;

@@ -49,11 +49,8 @@ impl Doors {
     /// If an address, a key or a certificate cannot be used.
     pub async fn bind(options: &Options) -> Result<Self> {
         let node = &options.node;
-        let settings = audit::Settings {
-            file: node.audit_file(),
-            max_bytes: node.audit.max_bytes,
-            keep: node.audit.keep,
-        };
+        let settings =
+            audit::Settings { file: node.audit_file(), max_bytes: node.audit.max_bytes, keep: node.audit.keep };
         let audit = Audit::open(settings, node.account())?;
         let (sender, calls) = mpsc::channel(QUEUE);
         let backend = Backend::new(sender);

@@ -140,7 +140,7 @@ impl<S: Store> Loop<S> {
             tokio::select! {
                 Some(call) = calls.recv() => self.call(call),
                 event = event(self.plane.as_mut()) => self.event(event),
-                Ok(()) = stored.changed() => self.reread(),
+                Ok(()) = stored.changed() => self.reread(*stored.borrow_and_update()),
                 _ = second.tick() => self.expire(),
                 _ = tick.tick() => {
                     self.look_again();
@@ -315,8 +315,11 @@ impl<S: Store> Loop<S> {
         Ok(desired)
     }
 
-    /// Takes up what somebody else has stored.
-    fn reread(&mut self) {
+    /// Takes up revision `revision` of the store, if somebody else has written it.
+    fn reread(&mut self, revision: u64) {
+        if self.controller.has(revision) {
+            return;
+        }
         match self.controller.reread() {
             Ok(true) => {
                 info!("the stored state was changed by somebody else: taking it up");

@@ -123,7 +123,11 @@ fn the_tutorial_of_a_dualstack_load_balancer() {
     let told = active(&aws, &balancer);
     let connection = answers(&network, address(&told, "IPv6Address"));
     assert!(connection.talk.seen.is_ipv6());
-    assert_ne!(connection.talk.seen.ip(), IpAddr::from(network.clients[0].v6), "ip groups of TCP don't preserve addresses");
+    assert_ne!(
+        connection.talk.seen.ip(),
+        IpAddr::from(network.clients[0].v6),
+        "ip groups of TCP don't preserve addresses"
+    );
 }
 
 #[test]
