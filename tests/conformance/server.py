@@ -14,6 +14,7 @@ import boto3
 from botocore.config import Config
 
 import inventory
+import schema
 from wire import Caller
 
 PATIENCE = 20
@@ -80,9 +81,10 @@ class Server:
         return self.process is not None and self.process.poll() is None
 
     def client(self, key=inventory.KEY, secret=inventory.SECRET, validate=False, region=inventory.REGION):
-        """A boto3 client that leaves all checks to the server and tries nothing twice."""
+        """A boto3 client that leaves all checks to the server, tries nothing twice, and complains of answers of another shape
+        than the API's description gives them."""
         config = Config(parameter_validation=validate, retries={"total_max_attempts": 1}, read_timeout=30)
-        return boto3.client(
+        client = boto3.client(
             "elbv2",
             endpoint_url=self.url,
             region_name=region,
@@ -90,6 +92,8 @@ class Server:
             aws_secret_access_key=secret,
             config=config,
         )
+        client.meta.events.register("after-call.elastic-load-balancing-v2", schema.answer)
+        return client
 
     def caller(self, **settings):
         """Sends requests byte for byte as a test says."""

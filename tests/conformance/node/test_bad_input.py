@@ -6,7 +6,7 @@ import socket
 import string
 import urllib.parse
 
-from inventory import I1, NO_BALANCER, SUBNET_A, VPC
+from inventory import CERT, CERT_2, I1, I2, NO_BALANCER, SG, SUBNET_A, SUBNET_B, VPC
 from wire import VERSION, encoded
 
 EDGES = [
@@ -16,22 +16,55 @@ EDGES = [
 ]
 
 
-def shapes(model):
-    """For every operation, a function that makes a plausible form of it."""
+# What a member of this name may well be, so that forms get past the first checks. ARNs of real things are added.
+LIKELY = {
+    "Name": ["f1", "f2", "f3", "a" * 32],
+    "Names": ["f1", "f2"],
+    "Type": ["forward", "network"],
+    "Protocol": ["TCP", "UDP", "TCP_UDP", "TLS"],
+    "HealthCheckProtocol": ["TCP", "HTTP", "HTTPS"],
+    "HealthCheckPort": ["traffic-port", "80"],
+    "HealthCheckPath": ["/", "/x"],
+    "VpcId": [VPC],
+    "Subnets": [SUBNET_A, SUBNET_B],
+    "SubnetId": [SUBNET_A, SUBNET_B],
+    "SecurityGroups": [SG],
+    "Scheme": ["internal", "internet-facing"],
+    "IpAddressType": ["ipv4", "dualstack"],
+    "TargetType": ["instance", "ip"],
+    "Id": [I1, I2, "10.0.0.1", "198.18.0.77"],
+    "HttpCode": ["200", "200-399"],
+    "SslPolicy": ["ELBSecurityPolicy-2016-08"],
+    "CertificateArn": [CERT, CERT_2],
+    "AlpnPolicy": ["HTTP2Only", "None"],
+    "Value": ["true", "false", "off", "1", "50", "300", "v"],
+    "TagKeys": ["a", "b"],
+    "Key": ["a", "b", "deletion_protection.enabled", "load_balancing.cross_zone.enabled", "stickiness.enabled",
+            "deregistration_delay.timeout_seconds", "tcp.idle_timeout.seconds", "preserve_client_ip.enabled"],
+}  # fmt: skip
+
+
+def shapes(model, arns):
+    """For every operation, a function that makes a plausible form of it. `arns` are of real things, by member name."""
+    likely = LIKELY | arns
 
     def value(chance, shape, name, form, depth=0):
         kind = shape.type_name
         if kind == "structure":
             for member, of in shape.members.items():
-                if depth < 4 and (member in shape.required_members or chance.random() < 0.3):
+                if depth < 4 and (member in shape.required_members or chance.random() < (0.9 if member in USUAL else 0.1)):
                     value(chance, of, f"{name}.{member}" if name else member, form, depth + 1)
         elif kind == "list":
             for n in range(1, chance.choice((1, 1, 2, 5)) + 1):
                 value(chance, shape.member, f"{name}.member.{n}", form, depth + 1)
+        elif (known := likely.get(name.split(".member.")[0].rsplit(".", 1)[-1])) and kind == "string" and chance.random() < 0.95:
+            form.append((name, chance.choice(known)))
+        elif (known := likely.get(name.rsplit(".", 1)[-1])) and kind == "string" and chance.random() < 0.95:
+            form.append((name, chance.choice(known)))
         elif kind == "boolean":
             form.append((name, chance.choice(("true", "false"))))
         elif kind in ("integer", "long"):
-            form.append((name, str(chance.choice((0, 1, 2, 5, 80, 400, 65535, 65536)))))
+            form.append((name, str(chance.choice((0, 1, 2, 5, 5, 10, 80, 80, 400, 65535, 65536)))))
         elif getattr(shape, "enum", None):
             form.append((name, chance.choice(shape.enum)))
         else:
@@ -48,13 +81,26 @@ def shapes(model):
 
         return form
 
-    return [make(operation) for operation in model.operation_names]
+    return {operation: make(operation) for operation in model.operation_names}
+
+
+def weight(operation):
+    """More is made than deleted, and operations of other kinds of load balancers are soon done with."""
+    if operation.startswith("Delete"):
+        return 1
+    if any(word in operation for word in ("TrustStore", "Capacity", "IpPools", "ResourcePolicy", "Rule")):
+        return 0.3
+    return 8 if operation.startswith(("Create", "Register")) else 3
+
+
+# Members that a form has nearly always.
+USUAL = {"Name", "Protocol", "Port", "VpcId", "Subnets", "TargetGroupArn", "LoadBalancerArn", "ListenerArn", "Id", "Key", "Value"}
 
 
 def mutated(chance, form):
     """A form with a few things wrong."""
     form = list(form)
-    for _ in range(chance.choice((0, 1, 1, 2, 4))):
+    for _ in range(chance.choice((0, 0, 1, 1, 2, 4))):
         at = chance.randrange(len(form))
         name, value = form[at]
         match chance.randrange(8):
@@ -117,15 +163,32 @@ class Line:
         raise AssertionError(f"no answer to {body[:300]!r}")
 
 
+def real_arns(elb):
+    """ARNs of what there is now, by the names of members that want them."""
+    found = {
+        "LoadBalancerArn": [it["LoadBalancerArn"] for it in elb.describe_load_balancers()["LoadBalancers"]],
+        "TargetGroupArn": [it["TargetGroupArn"] for it in elb.describe_target_groups()["TargetGroups"]],
+        "ListenerArn": [],
+    }
+    for arn in found["LoadBalancerArn"]:
+        found["ListenerArn"] += [it["ListenerArn"] for it in elb.describe_listeners(LoadBalancerArn=arn)["Listeners"]]
+    found["ResourceArns"] = sum(found.values(), [])
+    found |= {name.replace("Arn", "Arns"): arns for name, arns in found.items() if name.endswith("Arn")}
+    return {name: arns for name, arns in found.items() if arns}
+
+
 def test_random_and_mutated_forms(server, elb, caller, long, figures):
     """Signed, so that they reach the operations."""
     rounds = 100_000 if long else 5_000
     seed = random.randrange(2**32)
     chance, line = random.Random(seed), Line(caller)
-    forms, codes = shapes(elb.meta.service_model), {}
+    codes, forms = {}, None
     how = caller.settings | {"headers": {}}
     for n in range(rounds):
-        form = chance.choice(forms)(chance)
+        if n % 250 == 0:
+            forms = shapes(elb.meta.service_model, real_arns(elb))
+        (operation,) = chance.choices(list(forms), map(weight, forms))
+        form = forms[operation](chance)
         # What is larger is not read to its end, see test_size_and_time.py.
         body = encoded(mutated(chance, form))[: 1 << 20]
         if chance.random() < 0.15:
@@ -161,7 +224,7 @@ def test_nothing_that_is_refused_changes_anything(elb, make, caller, long):
     chance, line = random.Random(seed), Line(caller)
     real = [group["TargetGroupArn"], balancer["LoadBalancerArn"]]
     changing = [operation for operation in elb.meta.service_model.operation_names if not operation.startswith(("Describe", "Get"))]
-    forms = {operation: form for operation, form in zip(elb.meta.service_model.operation_names, shapes(elb.meta.service_model))}
+    forms = shapes(elb.meta.service_model, real_arns(elb))
     how = caller.settings | {"headers": {}}
     for _ in range(20_000 if long else 1_500):
         form = mutated(chance, forms[chance.choice(changing)](chance))

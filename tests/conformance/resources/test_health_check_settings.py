@@ -121,6 +121,11 @@ def test_a_timeout_longer_than_the_interval(elb, make, refused):
     assert make.group(HealthCheckIntervalSeconds=10, HealthCheckTimeoutSeconds=10)["HealthCheckTimeoutSeconds"] == 10
 
 
+@pytest.mark.parametrize("params", [{"HealthCheckIntervalSeconds": 5}, {"HealthCheckTimeoutSeconds": 120}], ids=str)
+def test_nobody_is_refused_over_a_default(make, params):
+    assert make.group(**params).items() >= params.items()
+
+
 class TestModifying:
     """ModifyTargetGroup."""
 

@@ -246,12 +246,18 @@ class TestDeregistering:
         elb.deregister_targets(TargetGroupArn=instances, Targets=[{"Id": I1}])
         assert targets(elb, instances) == {(I1, 81)}
 
-    def test_what_is_not_registered(self, elb, instances, refused):
+    def test_what_is_not_registered(self, elb, instances):
+        """The reference: if the specified target does not exist, the action returns successfully."""
         elb.register_targets(TargetGroupArn=instances, Targets=[{"Id": I1, "Port": 8080}])
-        refused("InvalidTarget", elb.deregister_targets, TargetGroupArn=instances, Targets=[{"Id": I2}])
+        elb.deregister_targets(TargetGroupArn=instances, Targets=[{"Id": I2}])
+        elb.deregister_targets(TargetGroupArn=instances, Targets=[{"Id": I1, "Port": 81}, {"Id": I3, "Port": 82}])
+        assert targets(elb, instances) == {(I1, 8080)}
+
+    def test_who_names_no_port_is_told_of_others(self, elb, instances, refused):
+        """The reference: if you specified a port override, you must specify both the target ID and the port."""
+        elb.register_targets(TargetGroupArn=instances, Targets=[{"Id": I1, "Port": 8080}])
         said = refused("InvalidTarget", elb.deregister_targets, TargetGroupArn=instances, Targets=[{"Id": I1}])
         assert "8080" in said
-        refused("InvalidTarget", elb.deregister_targets, TargetGroupArn=instances, Targets=[{"Id": I1, "Port": 8080}, {"Id": I3}])
         assert targets(elb, instances) == {(I1, 8080)}
 
 

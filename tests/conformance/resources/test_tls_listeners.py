@@ -163,9 +163,12 @@ class TestTheList:
     def test_the_default_one_may_be_in_the_list_too(self, elb, listener):
         """The guide: to ensure that it is used even if it is replaced as the default certificate."""
         elb.add_listener_certificates(ListenerArn=listener, Certificates=certificates(CERT))
+        # The reference: it appears twice in the results.
+        assert self.listed(elb, listener) == [(CERT, False), (CERT, True)]
         elb.modify_listener(ListenerArn=listener, Certificates=certificates(CERT_2))
-        assert (CERT_2, True) in self.listed(elb, listener)
-        assert (CERT, False) in self.listed(elb, listener)
+        assert self.listed(elb, listener) == [(CERT, False), (CERT_2, True)]
+        elb.remove_listener_certificates(ListenerArn=listener, Certificates=certificates(CERT))
+        assert self.listed(elb, listener) == [(CERT_2, True)]
 
     def test_a_replaced_default_one_is_gone_if_it_was_not_in_the_list(self, elb, listener):
         elb.modify_listener(ListenerArn=listener, Certificates=certificates(CERT_2))
