@@ -1,6 +1,9 @@
 //! `nlb target`: change or list the targets of target groups.
 
-use std::{net::SocketAddr, str::FromStr};
+use std::{
+    net::{IpAddr, SocketAddr},
+    str::FromStr,
+};
 
 use anyhow::Result;
 use clap::Subcommand;
@@ -10,6 +13,7 @@ use serde_json::Value;
 use super::{
     apply,
     call::{self, Api, Input, Told, members, said},
+    inspect,
     output::{Output, Show, render, table_of_names},
     status::{self, GroupReport},
 };
@@ -43,7 +47,7 @@ pub enum Command {
         #[arg(value_enum)]
         state: Health,
     },
-    /// List targets and their states in the data plane
+    /// List targets and their states in the data plane; without one, as the API tells them
     List {
         /// Only this target group's
         group: Option<String>,
@@ -55,7 +59,8 @@ pub enum Command {
 pub struct Which {
     /// The target group: name or ARN
     group: String,
-    /// The targets: ADDR:PORT (IPv6 as [ADDR]:PORT), an instance's ID or ID:PORT, or an Application Load Balancer's ARN
+    /// The targets: ADDR or ADDR:PORT (IPv6 as [ADDR]:PORT), an instance's ID or ID:PORT, or an Application Load
+    /// Balancer's ARN; without a port, the group's
     #[arg(value_name = "TARGET", required = true)]
     targets: Vec<Target>,
     /// The zone of addresses outside the VPC, or all
@@ -77,6 +82,9 @@ impl FromStr for Target {
         if let Ok(address) = text.parse::<SocketAddr>() {
             return Ok(Self { id: address.ip().to_string(), port: Some(address.port()) });
         }
+        if let Ok(address) = text.parse::<IpAddr>() {
+            return Ok(Self { id: address.to_string(), port: None });
+        }
         if text.starts_with("arn:") {
             return Ok(Self { id: text.to_owned(), port: None });
         }
@@ -86,7 +94,7 @@ impl FromStr for Target {
         };
         match id.starts_with("i-") {
             true => Ok(Self { id: id.to_owned(), port }),
-            false => Err("expected ADDR:PORT, [ADDR]:PORT, i-ID, i-ID:PORT or an ARN".to_owned()),
+            false => Err("expected ADDR, ADDR:PORT, [ADDR]:PORT, i-ID, i-ID:PORT or an ARN".to_owned()),
         }
     }
 }
@@ -134,6 +142,10 @@ pub fn execute(command: Command, node: &Node, output: &Output) -> Result<()> {
         Command::SetState { group, target, state } => {
             apply::change(node, output, &Request::SetState { group, target: target.text(), state })
         }
+        Command::List { group } if inspect::open(node).is_err() => {
+            let told = call::with(node, |api| all(group.as_deref(), api))?;
+            output.show(&told)
+        }
         Command::List { group } => {
             let mut groups = status::report(node)?.target_groups;
             if let Some(name) = group {
@@ -143,6 +155,23 @@ pub fn execute(command: Command, node: &Node, output: &Output) -> Result<()> {
             output.show(&Targets { target_groups: groups })
         }
     }
+}
+
+/// The states of all targets, of one group or of all, as the API tells them.
+fn all(group: Option<&str>, api: Api<'_>) -> Result<Told> {
+    let names = group.map(|name| Input::new().with("Names", vec![name])).unwrap_or_default();
+    let groups = api.all("DescribeTargetGroups", names, "TargetGroups")?;
+    let (mut text, mut all) = (String::new(), Vec::new());
+    for group in members(&groups, "TargetGroups") {
+        let output =
+            api.call("DescribeTargetHealth", Input::new().with("TargetGroupArn", said(group, "TargetGroupArn")))?;
+        let told = health(&output);
+        let told = if told.is_empty() { "no targets\n".to_owned() } else { told };
+        text += &format!("{}{}\n{told}", if text.is_empty() { "" } else { "\n" }, said(group, "TargetGroupName"));
+        all.push(serde_json::json!({"TargetGroupName": group["TargetGroupName"], "Targets": output["TargetHealthDescriptions"]}));
+    }
+    let text = if text.is_empty() { "no target groups\n".to_owned() } else { text };
+    Ok(Told { output: Value::Array(all), text })
 }
 
 fn change(which: Which, api: Api<'_>, operation: &str, sign: char) -> Result<Told> {
@@ -199,7 +228,9 @@ mod tests {
         assert_eq!("i-0a:81".parse(), target("i-0a", Some(81)));
         let alb = "arn:aws:elasticloadbalancing:us-east-1:123456789012:loadbalancer/app/a/1";
         assert_eq!(alb.parse(), target(alb, None));
-        for wrong in ["10.0.1.11", "10.0.1.11:", "i-0a:http", "i-0a:65536", "web", "2001:db8::1"] {
+        assert_eq!("10.0.1.11".parse(), target("10.0.1.11", None));
+        assert_eq!("2001:DB8::1".parse(), target("2001:db8::1", None));
+        for wrong in ["10.0.1", "10.0.1.11:", "i-0a:http", "i-0a:65536", "web"] {
             assert!(wrong.parse::<Target>().is_err(), "{wrong}");
         }
         assert_eq!("[2001:db8::1]:80".parse::<Target>().unwrap().text(), "[2001:db8::1]:80");
