@@ -67,6 +67,7 @@ fn changes_need_a_controller_and_say_how_to_start_one() {
     std::fs::write(node.path("lb.json"), r#"{"load_balancers":[],"target_groups":[]}"#).unwrap();
     for args in [
         &["apply", "-f", &node.path("lb.json")][..],
+        &["export"],
         &["target", "register", "web", "10.0.1.11:8080"],
         &["target", "set-state", "web", "10.0.1.11:8080", "unhealthy"],
     ] {

@@ -268,7 +268,7 @@ mod tests {
             "nlb run --iface eth0 --xdp-mode fast",
             "nlb apply",
             "nlb export --format toml",
-            "nlb target register web 10.0.1.11",
+            "nlb target register web 10.0.1",
             "nlb target set-state web 10.0.1.11:8080 sick",
             "nlb load-balancer create web",
             "nlb load-balancer modify web",

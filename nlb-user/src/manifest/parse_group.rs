@@ -54,13 +54,14 @@ impl Parser<'_> {
         let attributes = fields.optional("attributes");
         let tags = self.tags(fields.optional("tags"));
         let targets = self.reader.required(&mut fields, "targets", "[...]");
+        // What is missing is made up: the rest is looked at all the same.
         let text = name.as_ref().map_or("", |name| &name.value);
-        let built = TargetGroup {
+        let mut built = TargetGroup {
             arn: Arn::target_group(&nobody(), text, ""),
             name: text.to_owned(),
             target_type: known,
             protocol: protocol.as_ref().map_or(Protocol::Tcp, |it| it.value),
-            port: port.as_ref().map_or(0, |port| port.value),
+            port: port.as_ref().map_or(1, |port| port.value),
             vpc: vpc.as_ref().and_then(|vpc| vpc.as_ref().map(|vpc| vpc.value.clone())),
             family: family.unwrap_or(Family::Any),
             health_check: match &health_check {
@@ -73,21 +74,18 @@ impl Parser<'_> {
             created: Timestamp::UNIX_EPOCH,
         };
         // Without its kind there is no telling what goes with it.
-        let kind = protocol.and(target_type).and(family);
-        let built = match kind {
-            Some(_) => {
-                let at = family_at.as_ref().or(protocol_at.as_ref()).unwrap_or(value);
-                self.hold(at, target_groups::goes_together(&built));
-                self.group_attributes(attributes, built)?
-            }
-            None => built,
-        };
-        let targets = targets.and_then(|value| self.targets(&value, &built, kind.is_some()));
-        if let Some(name) = &name {
-            self.groups.insert(name.value.clone(), kind.and(Some(built.clone())));
+        let kind = protocol.is_some() && target_type.is_some() && family.is_some();
+        if kind {
+            let at = family_at.as_ref().or(protocol_at.as_ref()).unwrap_or(value);
+            self.hold(at, target_groups::goes_together(&built));
+            self.group_attributes(attributes, &mut built);
         }
-        (port?, tags?, kind?, health_check?);
-        Some(GroupEntry { at: value.place(), name: name?, built, vpc: vpc?, targets: targets? })
+        let targets = targets.and_then(|value| self.targets(&value, &built, kind));
+        if let Some(name) = &name {
+            self.groups.insert(name.value.clone(), kind.then(|| built.clone()));
+        }
+        let whole = kind && port.is_some() && health_check.is_some() && tags.is_some();
+        Some(GroupEntry { at: value.place(), name: name?, built, vpc: vpc?, targets: targets? }).filter(|_| whole)
     }
 
     /// The family of a group's targets. A file can leave it open.
@@ -102,16 +100,15 @@ impl Parser<'_> {
     }
 
     /// Attributes of the group, one by one, so that each is told where it stands.
-    fn group_attributes(&mut self, value: Option<Value<'_>>, mut built: TargetGroup) -> Option<TargetGroup> {
-        let Some(value) = value else { return Some(built) };
-        for (key, at) in self.reader.map(&value)?.into_fields() {
+    fn group_attributes(&mut self, value: Option<Value<'_>>, built: &mut TargetGroup) {
+        let Some(object) = value.and_then(|value| self.reader.map(&value)) else { return };
+        for (key, at) in object.into_fields() {
             let Some(text) = self.attribute(&at) else { continue };
             let before = built.attributes.clone();
-            if self.hold(&at, target_group_attributes::set(&mut built, key, &text)).is_none() {
+            if self.hold(&at, target_group_attributes::set(built, key, &text)).is_none() {
                 built.attributes = before;
             }
         }
-        Some(built)
     }
 
     fn health_check(&mut self, value: &Value<'_>, target_type: TargetType) -> Option<HealthCheck> {

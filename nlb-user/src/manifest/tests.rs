@@ -239,6 +239,20 @@ fn todays_form_is_understood() {
     assert_eq!(listener.attributes["tcp.idle_timeout.seconds"], "350");
 }
 
+/// What the README shows is what can be written.
+#[test]
+fn the_files_of_the_readme() {
+    let readme = include_str!("../../../README.md");
+    let block = |kind: &str| {
+        let (_, rest) = readme.split_once(&format!("```{kind}\n")).unwrap();
+        rest.split_once("```").unwrap().0
+    };
+    for (kind, file) in [("json", "lb.json"), ("yaml", "lb.yaml")] {
+        let state = read_as(block(kind), file).unwrap_or_else(|invalid| panic!("{invalid}"));
+        assert_eq!(state.target_groups.len(), 2, "{kind}");
+    }
+}
+
 /// Everything that a file can say, once in each form.
 const ALL: &str = r#"
 load_balancers:

@@ -111,7 +111,7 @@ impl Parser<'_> {
         if self.open.len() > DEEPEST {
             return Err(self.problem(at, &format!("nested deeper than {DEEPEST} levels, which no configuration is")));
         }
-        if let Some(tag) = tag.filter(|tag| !(tag.is_yaml_core_schema() && ["seq", "map"].contains(&&*tag.suffix))) {
+        if let Some(tag) = tag {
             return Err(self.unknown_tag(at, tag));
         }
         let before = self.values;
@@ -173,39 +173,24 @@ impl Parser<'_> {
 
     /// What a scalar is by the core schema.
     fn scalar(&self, at: usize, text: &str, style: ScalarStyle, tag: Option<&Tag>) -> Result<Kind, Finding> {
-        let core = ["str", "int", "float", "bool", "null"];
+        let core = |tag: &Tag| tag.is_yaml_core_schema() && tag.suffix == "str";
         match tag {
-            Some(tag) if !tag.is_yaml_core_schema() || !core.contains(&&*tag.suffix) => {
-                return Err(self.unknown_tag(at, tag));
-            }
-            _ if style != ScalarStyle::Plain => return Ok(Kind::Text(text.into())),
-            _ => {}
+            Some(tag) if !core(tag) => return Err(self.unknown_tag(at, tag)),
+            Some(_) => return Ok(Kind::Text(text.into())),
+            None if style != ScalarStyle::Plain => return Ok(Kind::Text(text.into())),
+            None if text.is_empty() => return Ok(Kind::Null),
+            None => {}
         }
-        let plain = Scalar::parse_from_cow(text.into());
-        let read = match tag.map(|tag| &*tag.suffix) {
-            Some("str") => Scalar::String(text.into()),
-            _ if text.is_empty() => Scalar::Null,
-            _ => plain,
-        };
-        let fits = match (tag.map(|tag| &*tag.suffix), &read) {
-            (None | Some("str"), _)
-            | (Some("int"), Scalar::Integer(_))
-            | (Some("float"), Scalar::Integer(_) | Scalar::FloatingPoint(_))
-            | (Some("bool"), Scalar::Boolean(_))
-            | (Some("null"), Scalar::Null) => true,
-            _ => false,
-        };
-        match read {
-            _ if !fits => Err(self.problem(at, "the value is not of the kind that its tag says: remove the tag")),
-            Scalar::Null => Ok(Kind::Null),
-            Scalar::Boolean(bool) => Ok(Kind::Bool(bool)),
-            Scalar::Integer(_) | Scalar::FloatingPoint(_) => Ok(Kind::Number(text.into())),
-            Scalar::String(_) => Ok(Kind::Text(text.into())),
-        }
+        Ok(match Scalar::parse_from_cow(text.into()) {
+            Scalar::Null => Kind::Null,
+            Scalar::Boolean(bool) => Kind::Bool(bool),
+            Scalar::Integer(_) | Scalar::FloatingPoint(_) => Kind::Number(text.into()),
+            Scalar::String(_) => Kind::Text(text.into()),
+        })
     }
 
     fn unknown_tag(&self, at: usize, tag: &Tag) -> Finding {
-        self.problem(at, &format!("found the tag {tag}, which means nothing here: remove it"))
+        self.problem(at, &format!("found the tag {tag}, which means nothing here: remove it (`!!str` alone is known)"))
     }
 
     fn syntax(&mut self, error: &ScanError) -> Finding {
@@ -286,7 +271,6 @@ mod tests {
             ("a: 2001:db8::10", json!({"a": "2001:db8::10"})),
             ("a: arn:aws:acm:us-east-1:1:certificate/1", json!({"a": "arn:aws:acm:us-east-1:1:certificate/1"})),
             ("a: !!str 80", json!({"a": "80"})),
-            ("a: !!int 80", json!({"a": {"number": "80"}})),
             ("a: |\n  b\n  c\n", json!({"a": "b\nc\n"})),
             ("a: >-\n  b\n  c\n", json!({"a": "b c"})),
             ("# nothing\n---\na: [b, {c: d}] # e\n...\n", json!({"a": ["b", {"c": "d"}]})),
@@ -323,7 +307,7 @@ mod tests {
             ("a: &x [*x]\n", "lb.yaml:1:8: a[0]: found an alias inside of the value that it stands for"),
             ("a: !b c\n", "lb.yaml:1:4: a: found the tag !b"),
             ("a: !!binary c\n", "found the tag tag:yaml.org,2002:!binary"),
-            ("a: !!int b\n", "a: the value is not of the kind that its tag says"),
+            ("a: !!int 80\n", "a: found the tag tag:yaml.org,2002:!int"),
             ("a: !b [c]\n", "found the tag !b"),
             ("a: &x {b: c}\nd:\n  <<: *x\n", "lb.yaml:3:3: d[\"<<\"]: merge keys"),
             ("? [a]\n: b\n", "found a list or an object as a field's name"),

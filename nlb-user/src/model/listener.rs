@@ -15,7 +15,7 @@ pub struct Listener {
     pub load_balancer: Arn,
     /// What it accepts.
     pub protocol: Protocol,
-    /// 1 to 65535. A port serves one protocol: TCP and UDP can't share it but as `TCP_UDP`.
+    /// 1 to 65535. A port serves one protocol: TCP and UDP can't share it but as `TCP_UDP`, unless a file put both there.
     pub port: u16,
     /// Where its default rule forwards to.
     pub target_group: Arn,

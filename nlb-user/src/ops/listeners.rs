@@ -45,7 +45,7 @@ pub fn port(port: i64) -> Result<u16, Fault> {
 /// settings of TLS that it gets. An existing listener at this port and protocol is the one that is looked at.
 ///
 /// # Errors
-/// As [`goes_together`], [`TlsSettings::checked`] and [`certificates::within_quota`].
+/// As [`goes_together`], [`TlsSettings::checked`] and `certificates::within_quota`.
 pub fn checked(
     state: &State,
     balancer: &LoadBalancer,
@@ -225,7 +225,7 @@ fn described(listener: &Listener) -> Described {
 ///
 /// # Errors
 /// `LoadBalancerNotFound`, `TargetGroupNotFound`, `DuplicateListener`, `TooManyListeners`, `TooManyTargets`; as
-/// [`checked`], [`protocol()`], [`actions::target_group`] and [`tags::checked`]; `ValidationError`.
+/// [`checked`], [`protocol()`], `actions::target_group` and [`tags::checked`]; `ValidationError`.
 pub fn create(state: &mut State, input: CreateInput, context: &Context<'_>) -> Result<Output, Fault> {
     let required = |name: &str| Fault::validation(format!("the parameter {name} is required"));
     let protocol = protocol(&input.protocol.ok_or_else(|| required("Protocol"))?)?;

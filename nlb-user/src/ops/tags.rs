@@ -162,7 +162,7 @@ struct Description {
 /// `AddTags`: a key that is there gets the new value.
 ///
 /// # Errors
-/// As [`checked`] and [`resource`]; `InvalidConfigurationRequest` for rules, which have no tags.
+/// As [`checked`] and `resource`; `InvalidConfigurationRequest` for rules, which have no tags.
 pub fn add(state: &mut State, input: AddInput, _: &Context<'_>) -> Result<Void, Fault> {
     let tags = checked(Some(input.tags))?;
     for (arn, kind) in resources(&input.resource_arns)? {
@@ -183,7 +183,7 @@ pub fn add(state: &mut State, input: AddInput, _: &Context<'_>) -> Result<Void, 
 /// `RemoveTags`: keys that are not there are removed already.
 ///
 /// # Errors
-/// As [`resource`]; `ValidationError` for keys that can't be.
+/// As `resource`; `ValidationError` for keys that can't be.
 pub fn remove(state: &mut State, input: RemoveInput, _: &Context<'_>) -> Result<Void, Fault> {
     if input.tag_keys.is_empty() {
         return Err(Fault::validation("TagKeys is empty: name at least one key"));
@@ -204,7 +204,7 @@ pub fn remove(state: &mut State, input: RemoveInput, _: &Context<'_>) -> Result<
 /// `DescribeTags`.
 ///
 /// # Errors
-/// As [`resource`]; `ValidationError` if more than 20 resources are named.
+/// As `resource`; `ValidationError` if more than 20 resources are named.
 pub fn describe(state: &State, input: DescribeInput, _: &Context<'_>) -> Result<DescribeOutput, Fault> {
     checks::at_most("ResourceArns", input.resource_arns.len(), ASKED)?;
     let description = |(arn, kind): (Arn, ArnKind)| {

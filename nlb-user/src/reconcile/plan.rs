@@ -77,7 +77,7 @@ pub(super) fn name(text: &str) -> Result<Name, PlanError> {
 /// The steps from `actual` to what `inputs` ask for; none if that is what there is.
 ///
 /// # Errors
-/// If the data plane has no room for it, or the configuration was not checked by [`Config::from_json`].
+/// If the data plane has no room for it, or the configuration breaks a rule that [`crate::serving::lower`] keeps.
 pub fn plan(inputs: &Inputs<'_>, actual: &Actual) -> Result<Vec<Step>, PlanError> {
     let front = Front::wanted(inputs)?;
     let records = Records::of(actual);

@@ -143,7 +143,7 @@ fn http_and_kill(nlb: &mut Nlb<'_>, scene: &Scene) -> Result<Tally> {
 }
 
 fn udp(scene: &Scene) -> Result<Tally> {
-    say!("  {} UDP datagrams in flows over IPv4 and IPv6, each echoed", thousands(MANY));
+    say!("  {} UDP datagrams in flows over IPv4, each echoed", thousands(MANY));
     let tally = traffic::udp(&scene.network.clients, &Progress::new(MANY, 4_000))?;
     none_failed("datagrams", MANY, &tally)?;
     let flows = tally.flows.values().sum();
