@@ -1,10 +1,10 @@
 """Conformance suite: what an unmodified client of the Elastic Load Balancing v2 API may expect of `nlb run`.
 
-Written from the guide and from the API's description, not from the server's code: a test that fails says that the server
-is not what its users know. Every module has a server of its own (`server`), without a data plane and without privileges.
+Written from the guide and from the API's description, not from the server's code: a test that fails says that the
+server is not what its users know. Every module has a server of its own (`server`), without a data plane or privileges.
 
-The fixtures: `elb` is a boto3 client that checks nothing itself; `make` makes resources with names of their own; `refused`
-expects an error; `caller` sends requests made by hand; `figures` notes measured times for the end of the output.
+The fixtures: `elb` is a boto3 client that checks nothing itself; `make` makes resources with names of their own;
+`refused` expects an error; `caller` sends requests made by hand; `figures` notes times for the end of the output.
 """
 
 import itertools
@@ -21,7 +21,9 @@ FIGURES = []
 
 
 def pytest_addoption(parser):
-    parser.addoption("--long", action="store_true", default=bool(os.environ.get("NLB_LONG")), help="try many more inputs")
+    parser.addoption(
+        "--long", action="store_true", default=bool(os.environ.get("NLB_LONG")), help="try many more inputs"
+    )
 
 
 def pytest_terminal_summary(terminalreporter):

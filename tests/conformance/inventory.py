@@ -146,7 +146,7 @@ def table(name, values):
 ROOMY = {"load_balancers": 1000, "target_groups": 4000, "targets_per_zone_per_load_balancer": 3000}
 
 
-def write(directory, quotas=ROOMY, more="", **settings):
+def write(directory, quotas=ROOMY, audit=None, more="", **settings):
     """Writes node.toml and what it names into a directory. `more` is TOML that goes to the end."""
     directory = Path(directory)
     keys = Path(key_pairs().name)
@@ -157,7 +157,7 @@ def write(directory, quotas=ROOMY, more="", **settings):
     node = {"region": REGION, "account_id": ACCOUNT, "zone": ZONE_A, "socket": directory / "nlb.sock"}
     text = "".join(toml(key, value) for key, value in {**node, **settings}.items())
     text += table("[quotas]", quotas) if quotas else ""
-    text += table("[audit]", {"file": directory / "audit.log"})
+    text += table("[audit]", {"file": directory / "audit.log", **(audit or {})})
     text += table("[[access_key]]", {"id": KEY, "secret_file": "first", "user_name": USER})
     text += table("[[access_key]]", {"id": OTHER_KEY, "secret_file": "second"})
     for id, vpc, zone, cidr, ipv6 in SUBNETS:
@@ -174,7 +174,9 @@ def write(directory, quotas=ROOMY, more="", **settings):
         files = {"certificate_file": keys / f"{kind}.pem", "key_file": keys / f"{kind}.key"}
         text += table("[[certificate]]", {"arn": arn, **files})
     for arn, subnet, address, ports in ALBS:
-        text += table("[[application_load_balancer]]", {"arn": arn, "subnet": subnet, "address": address, "ports": ports})
+        text += table(
+            "[[application_load_balancer]]", {"arn": arn, "subnet": subnet, "address": address, "ports": ports}
+        )
     path = directory / "node.toml"
     path.write_text(text + more)
     path.chmod(0o600)

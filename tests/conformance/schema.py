@@ -1,4 +1,4 @@
-"""Whether an answer is of the shape that the API's description gives it: botocore itself overlooks what it does not know."""
+"""Whether an answer is of the shape that the API's description gives it: botocore overlooks what it does not know."""
 
 import re
 import xml.etree.ElementTree as ElementTree

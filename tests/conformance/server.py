@@ -1,5 +1,6 @@
 """An `nlb run --no-dataplane` of a test's own: started, killed, started again."""
 
+import ctypes
 import json
 import os
 import re
@@ -19,6 +20,14 @@ from wire import Caller
 
 PATIENCE = 20
 LISTENING = re.compile(r"api: listening on (https?://127\.0\.0\.1:\d+)")
+
+
+LIBC = ctypes.CDLL(None)
+
+
+def die_with_parent():
+    """Whoever kills the tests leaves no server behind: PR_SET_PDEATHSIG of prctl(2)."""
+    LIBC.prctl(1, signal.SIGKILL)
 
 
 def binary():
@@ -47,7 +56,9 @@ class Server:
         command = [binary(), "run", "--no-dataplane", "--api", "127.0.0.1:0"]
         command += ["--config", self.config, "--state", self.state]
         with open(self.log, "ab") as log:
-            self.process = subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
+            self.process = subprocess.Popen(
+                command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, preexec_fn=die_with_parent
+            )
         while time.monotonic() - began < PATIENCE:
             text = self.log.read_bytes()[seen:].decode(errors="replace")
             if found := LISTENING.search(text):
@@ -83,8 +94,8 @@ class Server:
         return self.process is not None and self.process.poll() is None
 
     def client(self, key=inventory.KEY, secret=inventory.SECRET, validate=False, region=inventory.REGION):
-        """A boto3 client that leaves all checks to the server, tries nothing twice, and complains of answers of another shape
-        than the API's description gives them."""
+        """A boto3 client that leaves all checks to the server, tries nothing twice, and complains of answers of another
+        shape than the API's description gives them."""
         config = Config(parameter_validation=validate, retries={"total_max_attempts": 1}, read_timeout=30)
         client = boto3.client(
             "elbv2",

@@ -1,5 +1,5 @@
-"""Requests of the Query protocol and their signatures (Signature Version 4), made by hand so that a test can get any part
-of them wrong."""
+"""Requests of the Query protocol and their signatures (Signature Version 4), made by hand so that a test can get any
+part of them wrong."""
 
 import datetime
 import hashlib

@@ -10,9 +10,42 @@ from inventory import CERT, CERT_2, I1, I2, NO_BALANCER, SG, SUBNET_A, SUBNET_B,
 from wire import VERSION, encoded
 
 EDGES = [
-    "", " ", "0", "-1", "1", "65535", "65536", "4294967296", "9223372036854775808", "1e9", "NaN", "true", "null", "[]", "{}", "\x00",
-    "ÿ", "日本", "a" * 300, "../../etc/passwd", "' OR '1'='1", "<x>&amp;</x>", "%00", "arn:", "arn:aws:elasticloadbalancing:::", "::",
-    "0.0.0.0", "255.255.255.255", "fe80::1%eth0", "traffic-port", "TCP", "network", "off", "\U0010ffff", "\r\nX: y", NO_BALANCER,
+    "",
+    " ",
+    "0",
+    "-1",
+    "1",
+    "65535",
+    "65536",
+    "4294967296",
+    "9223372036854775808",
+    "1e9",
+    "NaN",
+    "true",
+    "null",
+    "[]",
+    "{}",
+    "\x00",
+    "ÿ",
+    "日本",
+    "a" * 300,
+    "../../etc/passwd",
+    "' OR '1'='1",
+    "<x>&amp;</x>",
+    "%00",
+    "arn:",
+    "arn:aws:elasticloadbalancing:::",
+    "::",
+    "0.0.0.0",
+    "255.255.255.255",
+    "fe80::1%eth0",
+    "traffic-port",
+    "TCP",
+    "network",
+    "off",
+    "\U0010ffff",
+    "\r\nX: y",
+    NO_BALANCER,
 ]
 
 
@@ -52,12 +85,18 @@ def shapes(model, arns):
         kind = shape.type_name
         if kind == "structure":
             for member, of in shape.members.items():
-                if depth < 4 and (member in shape.required_members or chance.random() < (0.9 if member in USUAL else 0.1)):
+                if depth < 4 and (
+                    member in shape.required_members or chance.random() < (0.9 if member in USUAL else 0.1)
+                ):
                     value(chance, of, f"{name}.{member}" if name else member, form, depth + 1)
         elif kind == "list":
             for n in range(1, chance.choice((1, 1, 2, 5)) + 1):
                 value(chance, shape.member, f"{name}.member.{n}", form, depth + 1)
-        elif (known := likely.get(name.split(".member.")[0].rsplit(".", 1)[-1])) and kind == "string" and chance.random() < 0.95:
+        elif (
+            (known := likely.get(name.split(".member.")[0].rsplit(".", 1)[-1]))
+            and kind == "string"
+            and chance.random() < 0.95
+        ):
             form.append((name, chance.choice(known)))
         elif (known := likely.get(name.rsplit(".", 1)[-1])) and kind == "string" and chance.random() < 0.95:
             form.append((name, chance.choice(known)))
@@ -94,7 +133,19 @@ def weight(operation):
 
 
 # Members that a form has nearly always.
-USUAL = {"Name", "Protocol", "Port", "VpcId", "Subnets", "TargetGroupArn", "LoadBalancerArn", "ListenerArn", "Id", "Key", "Value"}
+USUAL = {
+    "Name",
+    "Protocol",
+    "Port",
+    "VpcId",
+    "Subnets",
+    "TargetGroupArn",
+    "LoadBalancerArn",
+    "ListenerArn",
+    "Id",
+    "Key",
+    "Value",
+}
 
 
 def mutated(chance, form):
@@ -107,7 +158,10 @@ def mutated(chance, form):
             case 0:
                 form[at] = (name, chance.choice(EDGES))
             case 1:
-                form[at] = (name + chance.choice((".member.1", ".", "..", ".member.0", ".member.99999", ".X", "\x00")), value)
+                form[at] = (
+                    name + chance.choice((".member.1", ".", "..", ".member.0", ".member.99999", ".X", "\x00")),
+                    value,
+                )
             case 2:
                 form.append(form[at])
             case 3:
@@ -223,7 +277,11 @@ def test_nothing_that_is_refused_changes_anything(elb, make, caller, long):
     before, seed = picture(), random.randrange(2**32)
     chance, line = random.Random(seed), Line(caller)
     real = [group["TargetGroupArn"], balancer["LoadBalancerArn"]]
-    changing = [operation for operation in elb.meta.service_model.operation_names if not operation.startswith(("Describe", "Get"))]
+    changing = [
+        operation
+        for operation in elb.meta.service_model.operation_names
+        if not operation.startswith(("Describe", "Get"))
+    ]
     forms = shapes(elb.meta.service_model, real_arns(elb))
     how = caller.settings | {"headers": {}}
     for _ in range(20_000 if long else 1_500):

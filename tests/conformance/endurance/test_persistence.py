@@ -35,7 +35,11 @@ def picture(elb):
         for listener in (it["ListenerArn"] for it in listeners):
             told[listener] = [
                 elb.describe_rules(ListenerArn=listener)["Rules"],
-                elb.describe_listener_certificates(ListenerArn=listener)["Certificates"] if "/443" in listener else None,
+                (
+                    elb.describe_listener_certificates(ListenerArn=listener)["Certificates"]
+                    if "/443" in listener
+                    else None
+                ),
                 elb.describe_listener_attributes(ListenerArn=listener)["Attributes"],
                 elb.describe_tags(ResourceArns=[listener])["TagDescriptions"],
             ]
@@ -54,7 +58,9 @@ def test_everything_is_there_again(own):
     elb = own.client()
     make = Make(elb)
     mappings = [{"SubnetId": SUBNET_A, "AllocationId": EIP}, {"SubnetId": SUBNET_B}]
-    balancer = make.balancer(SubnetMappings=mappings, SecurityGroups=[SG], Tags=[{"Key": "a", "Value": "1"}])["LoadBalancerArn"]
+    balancer = make.balancer(SubnetMappings=mappings, SecurityGroups=[SG], Tags=[{"Key": "a", "Value": "1"}])[
+        "LoadBalancerArn"
+    ]
     make.set_attributes(balancer, {"load_balancing.cross_zone.enabled": "true", "deletion_protection.enabled": "true"})
     make.balancer(Scheme="internal", IpAddressType="dualstack")
     group = make.group(HealthCheckProtocol="HTTP", HealthCheckPath="/x")["TargetGroupArn"]

@@ -1,7 +1,7 @@
 """3,000 target groups and 3,000 targets: how long calls, pages and a restart take.
 
-The figures are printed. What is asserted is a multiple of what they should be, for a build without optimisation on a machine
-with other work: NLB_SCALE_FACTOR=1 asserts the figures themselves.
+The figures are printed. What is asserted is a multiple of what they should be, for a build without optimisation on a
+machine with other work: NLB_SCALE_FACTOR=1 asserts the figures themselves.
 """
 
 import os
@@ -39,7 +39,10 @@ def full():
         for n in range(3):
             make.listener(balancers[0], groups[n], Port=80 + n)
             for start in range(0, 1000, 100):
-                targets = [{"Id": f"10.{n}.{(start + i) // 250}.{1 + (start + i) % 250}", "AvailabilityZone": "all"} for i in range(100)]
+                targets = [
+                    {"Id": f"10.{n}.{(start + i) // 250}.{1 + (start + i) % 250}", "AvailabilityZone": "all"}
+                    for i in range(100)
+                ]
                 began = time.perf_counter()
                 elb.register_targets(TargetGroupArn=groups[n], Targets=targets)
                 registered.append(time.perf_counter() - began)
@@ -53,7 +56,9 @@ def told(figures, what, times, limit):
     times = sorted(times)
     high = times[min(len(times) - 1, int(len(times) * 0.99))]
     middle = statistics.median(times)
-    figures(f"{what}: median {middle * 1000:.1f} ms, 99 % within {high * 1000:.1f} ms, slowest {times[-1] * 1000:.1f} ms")
+    figures(
+        f"{what}: median {middle * 1000:.1f} ms, 99 % within {high * 1000:.1f} ms, slowest {times[-1] * 1000:.1f} ms"
+    )
     assert high < limit * FACTOR, what
 
 
@@ -105,11 +110,18 @@ def test_single_calls(full, figures):
             ListenerArn=listener, DefaultActions=[{"Type": "forward", "TargetGroupArn": groups[0]}]
         ),
         "DeregisterTargets": lambda: elb.deregister_targets(TargetGroupArn=groups[0], Targets=[{"Id": "10.0.0.1"}]),
-        "RegisterTargets": lambda: elb.register_targets(TargetGroupArn=groups[0], Targets=[{"Id": "10.0.0.1", "AvailabilityZone": "all"}]),
+        "RegisterTargets": lambda: elb.register_targets(
+            TargetGroupArn=groups[0], Targets=[{"Id": "10.0.0.1", "AvailabilityZone": "all"}]
+        ),
     }
     for what, call in calls.items():
         told(figures, what, timed(call), CALL)
-    told(figures, "DescribeTargetHealth, 1,000 targets", timed(lambda: elb.describe_target_health(TargetGroupArn=groups[0]), 5), PAGE)
+    told(
+        figures,
+        "DescribeTargetHealth, 1,000 targets",
+        timed(lambda: elb.describe_target_health(TargetGroupArn=groups[0]), 5),
+        PAGE,
+    )
 
 
 def test_restart(full, figures):

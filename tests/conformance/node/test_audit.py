@@ -1,11 +1,13 @@
 """The log of API calls: the guide's record format, and never a secret."""
 
+import json
 import re
 import time
 
 import pytest
 
 import inventory
+from server import Server
 from inventory import ACCOUNT, CERT, I1, KEY, OTHER_KEY, REGION, SECRET, SUBNET_A, USER
 
 ID = "[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
@@ -51,7 +53,11 @@ def test_creating_and_deleting_a_load_balancer(server, elb):
     assert told["dNSName" if "dNSName" in told else "dnsName"] == one["DNSName"]
     assert record["requestID"] == answer["ResponseMetadata"]["RequestId"]
     assert re.fullmatch(ID, record["eventID"])
-    assert (record["eventType"], record["apiVersion"], record["recipientAccountId"]) == ("AwsApiCall", "2015-12-01", ACCOUNT)
+    assert (record["eventType"], record["apiVersion"], record["recipientAccountId"]) == (
+        "AwsApiCall",
+        "2015-12-01",
+        ACCOUNT,
+    )
     assert "errorCode" not in record
 
     elb.delete_load_balancer(LoadBalancerArn=one["LoadBalancerArn"])
@@ -64,7 +70,19 @@ def test_names_of_members_as_the_guide_writes_them(server, make):
     make.balancer(Name="names")
     record = records(server, 1, "CreateLoadBalancer")[-1]
     (told,) = record["responseElements"]["loadBalancers"]
-    expected = {"type", "ipAddressType", "loadBalancerName", "vpcId", "state", "availabilityZones", "dnsName", "canonicalHostedZoneId", "createdTime", "loadBalancerArn", "scheme"}
+    expected = {
+        "type",
+        "ipAddressType",
+        "loadBalancerName",
+        "vpcId",
+        "state",
+        "availabilityZones",
+        "dnsName",
+        "canonicalHostedZoneId",
+        "createdTime",
+        "loadBalancerArn",
+        "scheme",
+    }
     assert expected <= set(told) | {"dnsName"} and ("dnsName" in told or "dNSName" in told)
 
 
@@ -106,7 +124,13 @@ def test_everything_is_logged_once(server, elb, make):
     elb.describe_target_health(TargetGroupArn=group)
     found = records(server, before + 5)[before:]
     names = [it["eventName"] for it in found]
-    assert names == ["CreateTargetGroup", "RegisterTargets", "CreateLoadBalancer", "CreateListener", "DescribeTargetHealth"]
+    assert names == [
+        "CreateTargetGroup",
+        "RegisterTargets",
+        "CreateLoadBalancer",
+        "CreateListener",
+        "DescribeTargetHealth",
+    ]
     assert len({it["requestID"] for it in found}) == len({it["eventID"] for it in found}) == 5
 
 
@@ -121,6 +145,38 @@ def test_commands_are_logged_too(server):
 def test_no_secret_is_ever_in_it(server, secret):
     assert secret not in (server.dir / "audit.log").read_text()
     assert secret not in server.log.read_text(errors="replace")
+
+
+def test_it_is_rotated_by_size():
+    server = Server(audit={"max_bytes": 65_536, "keep": 2})
+    try:
+        server.start()
+        elb = server.client()
+        for n in range(400):
+            elb.describe_target_groups(PageSize=1 + n)
+        server.stop()
+        sizes = {path.name: path.stat().st_size for path in server.dir.glob("audit.log*")}
+        assert set(sizes) == {"audit.log", "audit.log.1", "audit.log.2"}
+        assert all(size <= 65_536 for size in sizes.values()), sizes
+        # The last call is in the file without a number, and every line is a record.
+        assert int(server.audit()[-1]["requestParameters"]["pageSize"]) == 400
+        for name in sizes:
+            assert all(json.loads(line)["eventID"] for line in (server.dir / name).read_text().splitlines())
+    finally:
+        server.close()
+
+
+def test_calls_do_not_wait_for_a_log_that_cannot_be_written(refused):
+    server = Server(audit={"file": "/proc/nowhere/audit.log"})
+    try:
+        try:
+            server.start()
+        except AssertionError as error:
+            assert "audit" in str(error)
+            return
+        assert server.client().describe_account_limits()["Limits"]
+    finally:
+        server.close()
 
 
 def test_nlb_audit_list(server, elb):

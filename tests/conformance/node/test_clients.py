@@ -52,7 +52,9 @@ def test_changes_of_the_node_s_file_are_picked_up(server, elb, refused):
 
     refused("SubnetNotFound", elb.create_load_balancer, Name="late", Type="network", Subnets=["subnet-late"])
     with open(server.config, "a") as config:
-        config.write(f'\n[[subnet]]\nid = "subnet-late"\nvpc = "{VPC}"\nzone = "us-east-2a"\ncidr = "198.18.100.0/24"\n')
+        config.write(
+            f'\n[[subnet]]\nid = "subnet-late"\nvpc = "{VPC}"\nzone = "us-east-2a"\ncidr = "198.18.100.0/24"\n'
+        )
     server.process.send_signal(signal.SIGHUP)
     end = time.monotonic() + 5
     while True:
@@ -104,9 +106,14 @@ def test_access_keys_are_picked_up_too(server):
     [
         (lambda server: (server.dir / "first").chmod(0o644), "first"),
         (lambda server: (server.dir / "first").unlink(), "first"),
-        (lambda server: server.config.write_text(server.config.read_text().replace('account_id = "123456789012"', 'account_id = "12"')), "account_id"),
+        (
+            lambda server: server.config.write_text(
+                server.config.read_text().replace('account_id = "123456789012"', 'account_id = "12"')
+            ),
+            "account_id",
+        ),
         (lambda server: server.config.write_text(server.config.read_text() + "\nnonsense = 1\n"), "nonsense"),
-        (lambda server: server.config.write_text("[[subnet]]\nid = \"a\"\n" + server.config.read_text()), "node.toml"),
+        (lambda server: server.config.write_text('[[subnet]]\nid = "a"\n' + server.config.read_text()), "node.toml"),
     ],
     ids=["a secret that others may read", "no secret", "a wrong account", "an unknown key", "half a subnet"],
 )
@@ -129,7 +136,17 @@ def test_plain_http_is_for_loopback():
 
     server = Server()
     try:
-        command = [binary(), "run", "--no-dataplane", "--api", "0.0.0.0:0", "--config", server.config, "--state", server.state]
+        command = [
+            binary(),
+            "run",
+            "--no-dataplane",
+            "--api",
+            "0.0.0.0:0",
+            "--config",
+            server.config,
+            "--state",
+            server.state,
+        ]
         done = subprocess.run(command, capture_output=True, text=True, timeout=20)
         assert done.returncode != 0
         assert "0.0.0.0" in done.stderr

@@ -19,18 +19,51 @@ def refused(nlb, *args):
 
 
 def test_a_load_balancer_from_its_creation_to_its_end(nlb, elb):
-    made = nlb("load-balancer", "create", "web", "--subnet", SUBNET_A, "--subnet", f"{SUBNET_B},allocation-id={EIP}", "--tag", "a=b", "--attribute", "load_balancing.cross_zone.enabled=true", output="json")
+    made = nlb(
+        "load-balancer",
+        "create",
+        "web",
+        "--subnet",
+        SUBNET_A,
+        "--subnet",
+        f"{SUBNET_B},allocation-id={EIP}",
+        "--tag",
+        "a=b",
+        "--attribute",
+        "load_balancing.cross_zone.enabled=true",
+        output="json",
+    )
     (told,) = elb.describe_load_balancers(Names=["web"])["LoadBalancers"]
     assert made["LoadBalancers"][0]["LoadBalancerArn"] == told["LoadBalancerArn"]
     assert "web" in nlb("load-balancer", "list")
     shown = nlb("load-balancer", "show", "web")
-    for word in ("web", told["LoadBalancerArn"], told["DNSName"], SUBNET_B, "203.0.113.7", EIP, "cross_zone.enabled = true", "a = b"):
+    for word in (
+        "web",
+        told["LoadBalancerArn"],
+        told["DNSName"],
+        SUBNET_B,
+        "203.0.113.7",
+        EIP,
+        "cross_zone.enabled = true",
+        "a = b",
+    ):
         assert word in shown, shown
     assert all(len(line) <= 130 for line in shown.splitlines())
-    assert nlb("load-balancer", "show", told["LoadBalancerArn"], output="json")["LoadBalancers"][0]["LoadBalancerName"] == "web"
+    assert (
+        nlb("load-balancer", "show", told["LoadBalancerArn"], output="json")["LoadBalancers"][0]["LoadBalancerName"]
+        == "web"
+    )
     nlb("load-balancer", "modify", "web", "--attribute", "deletion_protection.enabled=true")
     assert "OperationNotPermitted" in refused(nlb, "load-balancer", "delete", "web")
-    nlb("load-balancer", "modify", "web", "--attribute", "deletion_protection.enabled=false", "--ip-address-type", "dualstack")
+    nlb(
+        "load-balancer",
+        "modify",
+        "web",
+        "--attribute",
+        "deletion_protection.enabled=false",
+        "--ip-address-type",
+        "dualstack",
+    )
     assert elb.describe_load_balancers(Names=["web"])["LoadBalancers"][0]["IpAddressType"] == "dualstack"
     nlb("load-balancer", "delete", "web")
     assert "LoadBalancerNotFound" in refused(nlb, "load-balancer", "show", "web")
@@ -39,8 +72,30 @@ def test_a_load_balancer_from_its_creation_to_its_end(nlb, elb):
 
 def test_groups_targets_and_listeners(nlb, elb):
     nlb("load-balancer", "create", "front", "--subnet", SUBNET_A)
-    nlb("target-group", "create", "app", "--protocol", "tcp", "--port", "80", "--vpc", VPC, "--health-check-protocol", "HTTP", "--matcher", "200,204")
-    nlb("target-group", "modify", "app", "--health-check-interval", "10", "--attribute", "proxy_protocol_v2.enabled=true")
+    nlb(
+        "target-group",
+        "create",
+        "app",
+        "--protocol",
+        "tcp",
+        "--port",
+        "80",
+        "--vpc",
+        VPC,
+        "--health-check-protocol",
+        "HTTP",
+        "--matcher",
+        "200,204",
+    )
+    nlb(
+        "target-group",
+        "modify",
+        "app",
+        "--health-check-interval",
+        "10",
+        "--attribute",
+        "proxy_protocol_v2.enabled=true",
+    )
     assert "+ target app" in nlb("target", "register", "app", I1, f"{I1}:8080")
     assert "app" in nlb("listener", "create", "front", "TCP:80", "app")
     health = nlb("target", "health", "app")
@@ -98,7 +153,9 @@ def test_zonal_shifts(nlb, elb, make):
     # The guide: cross-zone load balancing must be off.
     nlb("load-balancer", "modify", "shifty", "--attribute", "load_balancing.cross_zone.enabled=true")
     refused(nlb, "zonal-shift", "start", "shifty", ZONE_A, "--expires-in", "1m")
-    elb.delete_load_balancer(LoadBalancerArn=elb.describe_load_balancers(Names=["shifty"])["LoadBalancers"][0]["LoadBalancerArn"])
+    elb.delete_load_balancer(
+        LoadBalancerArn=elb.describe_load_balancers(Names=["shifty"])["LoadBalancers"][0]["LoadBalancerArn"]
+    )
 
 
 def test_the_inventory(nlb, make, refused):
@@ -118,7 +175,9 @@ def test_the_inventory(nlb, make, refused):
 
 def test_apply_of_an_export_changes_nothing(server, nlb, make):
     make.group(Name="exported", Tags=[{"Key": "a", "Value": "b"}], HealthCheckProtocol="HTTP")
-    make.listener(make.balancer(Name="exported", SubnetMappings=[{"SubnetId": SUBNET_A, "AllocationId": EIP}])["LoadBalancerArn"])
+    make.listener(
+        make.balancer(Name="exported", SubnetMappings=[{"SubnetId": SUBNET_A, "AllocationId": EIP}])["LoadBalancerArn"]
+    )
     path = server.dir / "export.json"
     path.write_text(nlb("export"))
     assert "nothing to change" in nlb("apply", "-f", path, "--dry-run")
@@ -156,7 +215,9 @@ def test_what_is_hardly_meant_is_said(nlb, server, make):
     assert done.returncode == 0 and "warning: " in done.stderr and "TLS" in done.stderr
     params = {"LoadBalancerArn": balancer["LoadBalancerArn"], "Protocol": "TLS", "Port": 444}
     params |= {"Certificates.member.1.CertificateArn": CERT, "DefaultActions.member.1.Type": "forward"}
-    answer = server.caller().call("CreateListener", params | {"DefaultActions.member.1.TargetGroupArn": group["TargetGroupArn"]})
+    answer = server.caller().call(
+        "CreateListener", params | {"DefaultActions.member.1.TargetGroupArn": group["TargetGroupArn"]}
+    )
     assert answer.status == 200 and "TLS" in answer.headers["x-nlb-warning"]
 
 

@@ -59,7 +59,10 @@ def test_a_client_that_trusts_nobody_does_not_call(tls):
         tls.client().describe_load_balancers()
 
 
-@pytest.mark.parametrize("version, is_spoken", [("TLSv1", False), ("TLSv1_1", False), ("TLSv1_2", True), ("TLSv1_3", True)])
+@pytest.mark.filterwarnings("ignore:ssl.TLSVersion")
+@pytest.mark.parametrize(
+    "version, is_spoken", [("TLSv1", False), ("TLSv1_1", False), ("TLSv1_2", True), ("TLSv1_3", True)]
+)
 def test_versions(tls, version, is_spoken):
     host, port = tls.url.removeprefix("https://").split(":")
     context = ssl.create_default_context(cafile=tls.ca)

@@ -89,7 +89,11 @@ def test_an_ipv4_load_balancer(run):
 @pytest.mark.parametrize("family", ["ipv4", "ipv6"])
 def test_a_dualstack_load_balancer(run, family):
     group = CREATE_GROUP + f" --ip-address-type {family}" + (" --target-type ip" if family == "ipv6" else "")
-    register = REGISTER if family == "ipv4" else REGISTER.split("--targets")[0] + "--targets Id=2001:db8:1::21 Id=2001:db8:1::22"
+    register = (
+        REGISTER
+        if family == "ipv4"
+        else REGISTER.split("--targets")[0] + "--targets Id=2001:db8:1::21 Id=2001:db8:1::22"
+    )
     balancer, _, health = through(run, CREATE_DUALSTACK, group, register)
     assert balancer["IpAddressType"] == "dualstack"
     assert "initial" in {it["TargetHealth"]["State"] for it in health}
@@ -106,41 +110,58 @@ def test_an_ipv6_group_is_for_addresses(run):
     assert "InvalidConfigurationRequest" in run(CREATE_GROUP + " --ip-address-type ipv6", fails=True)
 
 
-def test_the_other_commands_of_the_guide(run):
-    """Commands that the chapters name, in their order."""
+@pytest.fixture
+def made(run):
+    """What the first tutorial makes, for other commands: `made("set-subnets --load-balancer-arn ...")`."""
     _, arns, _ = through(run, CREATE)
-    run("aws elbv2 set-subnets --load-balancer-arn {loadbalancer_arn} --subnets subnet-0e3f5cac72EXAMPLE subnet-b", **arns)
-    run("aws elbv2 modify-load-balancer-attributes --load-balancer-arn {loadbalancer_arn} --attributes Key=deletion_protection.enabled,Value=true", **arns)
-    assert "OperationNotPermitted" in run(DELETE, fails=True, **arns)
-    run("aws elbv2 modify-load-balancer-attributes --load-balancer-arn {loadbalancer_arn} --attributes Key=deletion_protection.enabled,Value=false Key=load_balancing.cross_zone.enabled,Value=true", **arns)
-    run("aws elbv2 set-ip-address-type --load-balancer-arn {loadbalancer_arn} --ip-address-type dualstack", **arns)
-    run("aws elbv2 add-tags --resource-arns {loadbalancer_arn} {targetgroup_arn} --tags Key=project,Value=lima Key=department,Value=digital-media", **arns)
-    run("aws elbv2 remove-tags --resource-arns {loadbalancer_arn} --tag-keys project", **arns)
-    tags = run("aws elbv2 describe-tags --resource-arns {loadbalancer_arn} {targetgroup_arn}", **arns)["TagDescriptions"]
-    assert [len(it["Tags"]) for it in tags] == [1, 2]
-    listener = run("aws elbv2 describe-listeners --load-balancer-arn {loadbalancer_arn}", **arns)["Listeners"][0]["ListenerArn"]
-    tls = "aws elbv2 modify-listener --listener-arn {listener} --protocol TLS --port 443 --ssl-policy ELBSecurityPolicy-TLS13-1-2-2021-06 --certificates CertificateArn={certificate}"
-    one = run(tls, listener=listener, certificate=inventory.CERT)["Listeners"][0]
-    assert (one["Protocol"], one["Port"], one["SslPolicy"]) == ("TLS", 443, "ELBSecurityPolicy-TLS13-1-2-2021-06")
-    run("aws elbv2 modify-listener --listener-arn {listener} --alpn-policy HTTP2Preferred", listener=listener)
-    run("aws elbv2 add-listener-certificates --listener-arn {listener} --certificates CertificateArn={certificate}", listener=listener, certificate=inventory.CERT_2)
-    run("aws elbv2 remove-listener-certificates --listener-arn {listener} --certificates CertificateArn={certificate}", listener=listener, certificate=inventory.CERT_2)
-    assert len(run("aws elbv2 describe-ssl-policies --names ELBSecurityPolicy-2016-08")["SslPolicies"]) == 1
+    answer = run("aws elbv2 describe-listeners --load-balancer-arn {loadbalancer_arn}", **arns)
+    arns |= {"listener_arn": answer["Listeners"][0]["ListenerArn"], "cert": inventory.CERT, "cert_2": inventory.CERT_2}
+    return lambda text, **how: run("aws elbv2 " + text, **arns, **how)
+
+
+def test_commands_on_load_balancers(made):
+    made("set-subnets --load-balancer-arn {loadbalancer_arn} --subnets subnet-0e3f5cac72EXAMPLE subnet-b")
+    attributes = "modify-load-balancer-attributes --load-balancer-arn {loadbalancer_arn} --attributes "
+    made(attributes + "Key=deletion_protection.enabled,Value=true")
+    assert "OperationNotPermitted" in made("delete-load-balancer --load-balancer-arn {loadbalancer_arn}", fails=True)
+    made(attributes + "Key=deletion_protection.enabled,Value=false Key=load_balancing.cross_zone.enabled,Value=true")
+    made("set-ip-address-type --load-balancer-arn {loadbalancer_arn} --ip-address-type dualstack")
+    assert made("describe-account-limits")["Limits"]
+
+
+def test_commands_on_tags(made):
+    both = "--resource-arns {loadbalancer_arn} {targetgroup_arn} "
+    made(f"add-tags {both} --tags Key=project,Value=lima Key=department,Value=digital-media")
+    made("remove-tags --resource-arns {loadbalancer_arn} --tag-keys project")
+    assert [len(it["Tags"]) for it in made(f"describe-tags {both}")["TagDescriptions"]] == [1, 2]
+
+
+def test_commands_on_listeners(made):
+    policy = "ELBSecurityPolicy-TLS13-1-2-2021-06"
+    change = "modify-listener --listener-arn {listener_arn} "
+    answer = made(f"{change} --protocol TLS --port 443 --ssl-policy {policy} --certificates CertificateArn={{cert}}")
+    (one,) = answer["Listeners"]
+    assert (one["Protocol"], one["Port"], one["SslPolicy"]) == ("TLS", 443, policy)
+    made(f"{change} --alpn-policy HTTP2Preferred")
+    made("add-listener-certificates --listener-arn {listener_arn} --certificates CertificateArn={cert_2}")
+    made("remove-listener-certificates --listener-arn {listener_arn} --certificates CertificateArn={cert_2}")
+    assert len(made("describe-ssl-policies --names ELBSecurityPolicy-2016-08")["SslPolicies"]) == 1
+    made("delete-listener --listener-arn {listener_arn}")
+
+
+def test_commands_on_target_groups(made):
     # As printed in the chapters on client addresses and on target group health.
-    answer = run("aws elbv2 modify-target-group-attributes --attributes\nKey=preserve_client_ip.enabled,Value=false --target-group-arn {targetgroup_arn}", **arns)
+    answer = made("""modify-target-group-attributes --attributes
+        Key=preserve_client_ip.enabled,Value=false --target-group-arn {targetgroup_arn}""")
     assert {"Key": "preserve_client_ip.enabled", "Value": "false"} in answer["Attributes"]
-    run(
-        """aws elbv2 modify-target-group-attributes
+    made("""modify-target-group-attributes
         --target-group-arn {targetgroup_arn}
         --attributes
         Key=target_group_health.dns_failover.minimum_healthy_targets.percentage,Value=50
-        Key=target_group_health.unhealthy_state_routing.minimum_healthy_targets.percentage,Value=50""",
-        **arns,
-    )
-    run("aws elbv2 modify-target-group --target-group-arn {targetgroup_arn} --health-check-protocol HTTP --health-check-path /health", **arns)
-    run("aws elbv2 deregister-targets --target-group-arn {targetgroup_arn} --targets Id=i-1234567890abcdef0", **arns)
-    run("aws elbv2 delete-listener --listener-arn {listener}", listener=listener)
-    assert run("aws elbv2 describe-account-limits")["Limits"]
+        Key=target_group_health.unhealthy_state_routing.minimum_healthy_targets.percentage,Value=50""")
+    group = "--target-group-arn {targetgroup_arn}"
+    made(f"modify-target-group {group} --health-check-protocol HTTP --health-check-path /health")
+    made(f"deregister-targets {group} --targets Id=i-1234567890abcdef0")
 
 
 def test_the_command_waits(run, server):

@@ -18,8 +18,14 @@ def things(make, elb):
     for port in range(81, 86):
         make.listener(balancer, group, Port=port)
     listener = make.listener(balancer, Protocol="TLS", Port=443)["ListenerArn"]
-    elb.add_listener_certificates(ListenerArn=listener, Certificates=[{"CertificateArn": arn} for arn in (CERT_2, CERT_3)])
-    return {"DescribeListeners": {"LoadBalancerArn": balancer}, "DescribeListenerCertificates": {"ListenerArn": listener}, "DescribeRules": {"ListenerArn": listener}}
+    elb.add_listener_certificates(
+        ListenerArn=listener, Certificates=[{"CertificateArn": arn} for arn in (CERT_2, CERT_3)]
+    )
+    return {
+        "DescribeListeners": {"LoadBalancerArn": balancer},
+        "DescribeListenerCertificates": {"ListenerArn": listener},
+        "DescribeRules": {"ListenerArn": listener},
+    }
 
 
 OPERATIONS = {
@@ -82,7 +88,10 @@ def test_markers_that_are_not_ours(paged, refused, marker):
     refused("ValidationError", paged.raw, Marker=marker, PageSize=1)
 
 
-@pytest.mark.parametrize("operation, members", [(name, members) for name, (_, members, *_) in OPERATIONS.items() if name not in ("DescribeRules",)])
+@pytest.mark.parametrize(
+    "operation, members",
+    [(name, members) for name, (_, members, *_) in OPERATIONS.items() if name not in ("DescribeRules",)],
+)
 def test_boto3_s_own_paginators(elb, things, operation, members):
     name, _, key, _ = OPERATIONS[operation]
     if not elb.can_paginate(name):

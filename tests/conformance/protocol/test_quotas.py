@@ -2,7 +2,20 @@
 
 import pytest
 
-from inventory import ALB, CERT, CERT_2, CERT_3, I1, I3, OTHER_VPC, SUBNET_A, SUBNET_B, SUBNET_C, SUBNET_OTHER, certificate_arn
+from inventory import (
+    ALB,
+    CERT,
+    CERT_2,
+    CERT_3,
+    I1,
+    I3,
+    OTHER_VPC,
+    SUBNET_A,
+    SUBNET_B,
+    SUBNET_C,
+    SUBNET_OTHER,
+    certificate_arn,
+)
 
 LOW = {
     "load_balancers": 6,
@@ -63,7 +76,9 @@ def test_addresses_in_a_vpc(elb, make, refused):
     last = make.balancer(Subnets=[SUBNET_A, SUBNET_B])["LoadBalancerArn"]
     params = {"Name": "x", "Type": "network"}
     refused("InvalidConfigurationRequest", elb.create_load_balancer, **params, Subnets=[SUBNET_A])
-    refused("InvalidConfigurationRequest", elb.set_subnets, LoadBalancerArn=last, Subnets=[SUBNET_A, SUBNET_B, SUBNET_C])
+    refused(
+        "InvalidConfigurationRequest", elb.set_subnets, LoadBalancerArn=last, Subnets=[SUBNET_A, SUBNET_B, SUBNET_C]
+    )
     assert make.balancer(Subnets=[SUBNET_OTHER])["VpcId"] == OTHER_VPC
 
 
@@ -105,7 +120,11 @@ def test_a_listener_that_would_bring_too_many_targets(elb, make, refused):
     elb.register_targets(TargetGroupArn=one, Targets=ips(0, 100, 30))
     elb.register_targets(TargetGroupArn=two, Targets=ips(0, 100, 30))
     make.listener(balancer, one)
-    params = {"LoadBalancerArn": balancer, "Protocol": "TCP", "DefaultActions": [{"Type": "forward", "TargetGroupArn": two}]}
+    params = {
+        "LoadBalancerArn": balancer,
+        "Protocol": "TCP",
+        "DefaultActions": [{"Type": "forward", "TargetGroupArn": two}],
+    }
     refused("TooManyTargets", elb.create_listener, **params, Port=81)
     other = make.listener(balancer, make.group(TargetType="ip")["TargetGroupArn"], Port=82)["ListenerArn"]
     refused("TooManyTargets", elb.modify_listener, ListenerArn=other, DefaultActions=params["DefaultActions"])
@@ -135,11 +154,23 @@ def test_certificates(elb, make, refused):
     two = make.listener(balancer, Protocol="TLS", Port=444)["ListenerArn"]
     listed = lambda *arns: [{"CertificateArn": arn} for arn in arns]
     elb.add_listener_certificates(ListenerArn=one, Certificates=listed(CERT_2))
-    refused("TooManyCertificates", elb.add_listener_certificates, ListenerArn=two, Certificates=listed(CERT_3, certificate_arn("rsa-4")))
+    refused(
+        "TooManyCertificates",
+        elb.add_listener_certificates,
+        ListenerArn=two,
+        Certificates=listed(CERT_3, certificate_arn("rsa-4")),
+    )
     elb.add_listener_certificates(ListenerArn=two, Certificates=listed(CERT_3))
-    refused("TooManyCertificates", elb.add_listener_certificates, ListenerArn=one, Certificates=listed(certificate_arn("rsa-4")))
+    refused(
+        "TooManyCertificates",
+        elb.add_listener_certificates,
+        ListenerArn=one,
+        Certificates=listed(certificate_arn("rsa-4")),
+    )
     elb.modify_listener(ListenerArn=one, Certificates=listed(certificate_arn("rsa-5")))
-    assert CERT not in {it["CertificateArn"] for it in elb.describe_listener_certificates(ListenerArn=one)["Certificates"]}
+    assert CERT not in {
+        it["CertificateArn"] for it in elb.describe_listener_certificates(ListenerArn=one)["Certificates"]
+    }
 
 
 def test_one_instance_on_two_ports_counts_twice(elb, make, refused):

@@ -13,6 +13,7 @@ GROUP = {"Name": "forged", "Protocol": "TCP", "Port": 80, "VpcId": VPC}
 NOW = datetime.datetime.now(datetime.timezone.utc)
 MISMATCH = "SignatureDoesNotMatch"
 INCOMPLETE = "IncompleteSignature"
+CREDENTIAL = f"{inventory.KEY}/20200101/us-east-2/elasticloadbalancing/aws4_request"
 
 
 def ago(**span):
@@ -72,7 +73,10 @@ def test_what_is_refused(caller, settings, code, status):
     assert inventory.SECRET not in answer.body.decode()
 
 
-@pytest.mark.parametrize("minutes, is_late", [(0, False), (14, False), (-14, False), (16, True), (-16, True), (60 * 24, True), (60 * 24 * 365 * 10, True)])
+@pytest.mark.parametrize(
+    "minutes, is_late",
+    [(0, False), (14, False), (-14, False), (16, True), (-16, True), (60 * 24, True), (60 * 24 * 365 * 10, True)],
+)
 def test_the_date_is_within_fifteen_minutes(caller, minutes, is_late):
     answer = caller.call("DescribeLoadBalancers", time=ago(minutes=minutes))
     if is_late:
@@ -84,7 +88,10 @@ def test_the_date_is_within_fifteen_minutes(caller, minutes, is_late):
 
 def test_the_scope_s_date_is_the_request_s(caller):
     yesterday = ago(days=1).strftime("%Y%m%d")
-    assert caller.call("CreateTargetGroup", GROUP, scope=f"{yesterday}/us-east-2/elasticloadbalancing/aws4_request").code == MISMATCH
+    assert (
+        caller.call("CreateTargetGroup", GROUP, scope=f"{yesterday}/us-east-2/elasticloadbalancing/aws4_request").code
+        == MISMATCH
+    )
 
 
 def change_body(headers, body):
@@ -109,10 +116,13 @@ TAMPERING = {
     "another host": change("host", "example.com"),
     "another port": change("host", "127.0.0.1:1"),
     "another content type": change("content-type", "application/x-www-form-urlencoded"),
-    "another date": change("x-amz-date", NOW.strftime("%Y%m%dT%H%M%SZ").replace("Z", "") [:-2] + "00Z"),
+    "another date": change("x-amz-date", NOW.strftime("%Y%m%dT%H%M%SZ").replace("Z", "")[:-2] + "00Z"),
     "another key": rewrite(inventory.KEY, OTHER_KEY),
     "another scope": rewrite("/us-east-2/", "/us-east-1/"),
-    "a signature of zeros": lambda headers, body: (headers | {"authorization": headers["authorization"][:-64] + "0" * 64}, body),
+    "a signature of zeros": lambda headers, body: (
+        headers | {"authorization": headers["authorization"][:-64] + "0" * 64},
+        body,
+    ),
     "a longer signature": lambda headers, body: (headers | {"authorization": headers["authorization"] + "0"}, body),
     "a shorter signature": lambda headers, body: (headers | {"authorization": headers["authorization"][:-1]}, body),
     "no signature": lambda headers, body: (headers | {"authorization": headers["authorization"][:-64]}, body),
@@ -155,8 +165,8 @@ def test_a_changed_query(caller):
         "AWS4-HMAC-SHA256 nonsense",
         "AWS4-HMAC-SHA256 Credential=, SignedHeaders=, Signature=",
         f"AWS4-HMAC-SHA256 Credential={inventory.KEY}, SignedHeaders=host, Signature=00",
-        f"AWS4-HMAC-SHA256 Credential={inventory.KEY}/20200101/us-east-2/elasticloadbalancing/aws4_request, Signature=00",
-        f"AWS4-HMAC-SHA256 Credential={inventory.KEY}/20200101/us-east-2/elasticloadbalancing/aws4_request, SignedHeaders=host",
+        f"AWS4-HMAC-SHA256 Credential={CREDENTIAL}, Signature=00",
+        f"AWS4-HMAC-SHA256 Credential={CREDENTIAL}, SignedHeaders=host",
         "AWS4-HMAC-SHA256 SignedHeaders=host, Signature=00",
         "AWS4-HMAC-SHA1 Credential=a/b/c/d/e, SignedHeaders=host, Signature=00",
         "AWS4-ECDSA-P256-SHA256 Credential=a/b/c/d, SignedHeaders=host, Signature=00",

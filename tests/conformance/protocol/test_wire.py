@@ -37,7 +37,9 @@ class TestAnswers:
     def test_the_namespace_is_declared_once_at_the_root(self, caller):
         body = caller.call("DescribeAccountLimits").body.decode()
         assert body.count("xmlns") == 1
-        assert '<DescribeAccountLimitsResponse xmlns="http://elasticloadbalancing.amazonaws.com/doc/2015-12-01/"' in body
+        assert (
+            '<DescribeAccountLimitsResponse xmlns="http://elasticloadbalancing.amazonaws.com/doc/2015-12-01/"' in body
+        )
 
     def test_request_ids_differ(self, caller):
         ids = {caller.call("DescribeLoadBalancers").headers["x-amzn-requestid"] for _ in range(20)}
@@ -95,7 +97,14 @@ class TestAnswers:
         assert re.fullmatch(r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?Z", created), created
 
     def test_an_empty_list_is_an_empty_element(self, caller, elb):
-        answer = caller.call("DescribeListeners", {"LoadBalancerArn": elb.create_load_balancer(Name="empty", Subnets=[SUBNET_A])["LoadBalancers"][0]["LoadBalancerArn"]})
+        answer = caller.call(
+            "DescribeListeners",
+            {
+                "LoadBalancerArn": elb.create_load_balancer(Name="empty", Subnets=[SUBNET_A])["LoadBalancers"][0][
+                    "LoadBalancerArn"
+                ]
+            },
+        )
         assert answer.text("DescribeListenersResult/Listeners") == ""
         assert len(answer.xml.find(f"{NAMESPACE}DescribeListenersResult/{NAMESPACE}Listeners")) == 0
 
@@ -114,11 +123,20 @@ class TestForms:
         assert answer.text("DescribeAccountLimitsResult/NextMarker")
 
     def test_a_change_by_get(self, caller, elb):
-        answer = caller.call("CreateTargetGroup", GROUP | {"Name": "by-get"}, method="GET", signed=("host", "x-amz-date"))
+        answer = caller.call(
+            "CreateTargetGroup", GROUP | {"Name": "by-get"}, method="GET", signed=("host", "x-amz-date")
+        )
         assert answer.status == 200, answer
         assert elb.describe_target_groups(Names=["by-get"])["TargetGroups"]
 
-    @pytest.mark.parametrize("kind", ["application/x-www-form-urlencoded", "application/x-www-form-urlencoded; charset=UTF-8", "Application/X-WWW-Form-Urlencoded"])
+    @pytest.mark.parametrize(
+        "kind",
+        [
+            "application/x-www-form-urlencoded",
+            "application/x-www-form-urlencoded; charset=UTF-8",
+            "Application/X-WWW-Form-Urlencoded",
+        ],
+    )
     def test_content_types(self, caller, kind):
         assert caller.call("DescribeLoadBalancers", headers={"content-type": kind}).status == 200
 
@@ -156,12 +174,30 @@ class TestForms:
             ("Action=DescribeLoadBalancers", ("InvalidAction", "MissingParameter", "ValidationError")),
             (f"Action=DescribeLoadBalancers&Version={VERSION}&PageSize=abc", "ValidationError"),
             (f"Action=DescribeLoadBalancers&Version={VERSION}&PageSize=", "ValidationError"),
-            (f"Action=DescribeLoadBalancers&Version={VERSION}&PageSize=1&PageSize=2", ("ValidationError", "MalformedQueryString")),
-            (f"Action=DescribeLoadBalancers&Version={VERSION}&Names.member.0=a", ("ValidationError", "MalformedQueryString")),
-            (f"Action=DescribeLoadBalancers&Version={VERSION}&Names.member.x=a", ("ValidationError", "MalformedQueryString")),
-            (f"Action=DescribeLoadBalancers&Version={VERSION}&Names.member.1=a&Names.member.1.X=b", ("ValidationError", "MalformedQueryString")),
-            (f"Action=DescribeLoadBalancers&Version={VERSION}&Names.member.1000000000=a", ("ValidationError", "MalformedQueryString", "LoadBalancerNotFound")),
-            (f"Action=DescribeLoadBalancers&Version={VERSION}&Names.member.99999999999999999999=a", ("ValidationError", "MalformedQueryString")),
+            (
+                f"Action=DescribeLoadBalancers&Version={VERSION}&PageSize=1&PageSize=2",
+                ("ValidationError", "MalformedQueryString"),
+            ),
+            (
+                f"Action=DescribeLoadBalancers&Version={VERSION}&Names.member.0=a",
+                ("ValidationError", "MalformedQueryString"),
+            ),
+            (
+                f"Action=DescribeLoadBalancers&Version={VERSION}&Names.member.x=a",
+                ("ValidationError", "MalformedQueryString"),
+            ),
+            (
+                f"Action=DescribeLoadBalancers&Version={VERSION}&Names.member.1=a&Names.member.1.X=b",
+                ("ValidationError", "MalformedQueryString"),
+            ),
+            (
+                f"Action=DescribeLoadBalancers&Version={VERSION}&Names.member.1000000000=a",
+                ("ValidationError", "MalformedQueryString", "LoadBalancerNotFound"),
+            ),
+            (
+                f"Action=DescribeLoadBalancers&Version={VERSION}&Names.member.99999999999999999999=a",
+                ("ValidationError", "MalformedQueryString"),
+            ),
             (f"Action=DescribeLoadBalancers&Version={VERSION}&Marker=%ff", ("ValidationError", "MalformedQueryString")),
             (f"Action=DescribeLoadBalancers&Version={VERSION}&Marker=%zz", ("ValidationError", "MalformedQueryString")),
             (f"Action=CreateTargetGroup&Version={VERSION}&Name.member.1=a", "ValidationError"),
@@ -175,7 +211,9 @@ class TestForms:
         assert 400 <= answer.status < 500
         assert len(answer.message) > 10
 
-    @pytest.mark.parametrize("operation", ["StartZonalShift", "ListZonalShifts", "ListInventory", "CreateInventory", "DeleteInventory"])
+    @pytest.mark.parametrize(
+        "operation", ["StartZonalShift", "ListZonalShifts", "ListInventory", "CreateInventory", "DeleteInventory"]
+    )
     def test_operations_of_commands_are_not_served(self, caller, operation):
         assert caller.call(operation).code == "InvalidAction"
 
@@ -207,7 +245,17 @@ class TestHttp:
                     answer += part
                 assert answer.startswith(b"HTTP/1.1 200")
 
-    @pytest.mark.parametrize("text", [b"nonsense\r\n\r\n", b"GET\r\n\r\n", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", b"GET / HTTP/9.9\r\n\r\n", b"POST / HTTP/1.1\r\nContent-Length: -5\r\n\r\n", b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n"])
+    @pytest.mark.parametrize(
+        "text",
+        [
+            b"nonsense\r\n\r\n",
+            b"GET\r\n\r\n",
+            b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+            b"GET / HTTP/9.9\r\n\r\n",
+            b"POST / HTTP/1.1\r\nContent-Length: -5\r\n\r\n",
+            b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+        ],
+    )
     def test_what_is_no_http(self, server, elb, caller, text):
         with socket.create_connection((caller.host, caller.port), timeout=5) as connection:
             connection.sendall(text)

@@ -38,7 +38,9 @@ def test_edges_outside(elb, make, refused, member, value):
     params = {"Name": make.name(), "Protocol": "TCP", "Port": 80, "VpcId": VPC}
     refused("ValidationError", elb.create_target_group, **params, **fitting(member, value))
     before = make.group()
-    refused("ValidationError", elb.modify_target_group, TargetGroupArn=before["TargetGroupArn"], **fitting(member, value))
+    refused(
+        "ValidationError", elb.modify_target_group, TargetGroupArn=before["TargetGroupArn"], **fitting(member, value)
+    )
     assert elb.describe_target_groups(TargetGroupArns=[before["TargetGroupArn"]])["TargetGroups"] == [before]
 
 
@@ -46,7 +48,11 @@ def test_edges_outside(elb, make, refused, member, value):
 def test_defaults_by_protocol(make, protocol, timeout):
     one = make.group(HealthCheckProtocol=protocol)
     assert (one["HealthCheckProtocol"], one["HealthCheckTimeoutSeconds"]) == (protocol, timeout)
-    assert (one["HealthCheckIntervalSeconds"], one["HealthyThresholdCount"], one["UnhealthyThresholdCount"]) == (30, 5, 2)
+    assert (one["HealthCheckIntervalSeconds"], one["HealthyThresholdCount"], one["UnhealthyThresholdCount"]) == (
+        30,
+        5,
+        2,
+    )
     if protocol == "TCP":
         assert "HealthCheckPath" not in one and "Matcher" not in one
     else:
@@ -93,7 +99,9 @@ def test_matchers_that_are_allowed(make, codes):
     assert make.group(HealthCheckProtocol="HTTP", Matcher={"HttpCode": codes})["Matcher"] == {"HttpCode": codes}
 
 
-@pytest.mark.parametrize("codes", ["", "199", "600", "100-200", "200-600", "399-200", "200-", "abc", "200,,201", "2 00", "200;201"])
+@pytest.mark.parametrize(
+    "codes", ["", "199", "600", "100-200", "200-600", "399-200", "200-", "abc", "200,,201", "2 00", "200;201"]
+)
 def test_matchers_that_are_not(elb, make, refused, codes):
     params = {"Name": make.name(), "Protocol": "TCP", "Port": 80, "VpcId": VPC, "HealthCheckProtocol": "HTTP"}
     refused("ValidationError", elb.create_target_group, **params, Matcher={"HttpCode": codes})
@@ -117,7 +125,13 @@ def test_they_cannot_be_switched_off(elb, make, refused, target_type):
 
 def test_a_timeout_longer_than_the_interval(elb, make, refused):
     params = {"Name": make.name(), "Protocol": "TCP", "Port": 80, "VpcId": VPC}
-    refused("ValidationError", elb.create_target_group, **params, HealthCheckIntervalSeconds=10, HealthCheckTimeoutSeconds=11)
+    refused(
+        "ValidationError",
+        elb.create_target_group,
+        **params,
+        HealthCheckIntervalSeconds=10,
+        HealthCheckTimeoutSeconds=11
+    )
     assert make.group(HealthCheckIntervalSeconds=10, HealthCheckTimeoutSeconds=10)["HealthCheckTimeoutSeconds"] == 10
 
 
@@ -147,9 +161,15 @@ class TestModifying:
         assert elb.describe_target_groups(TargetGroupArns=[arn])["TargetGroups"] == [one]
 
     def test_what_is_not_named_stays(self, elb, make):
-        arn = make.group(HealthCheckProtocol="HTTP", HealthCheckPath="/a", HealthCheckIntervalSeconds=15)["TargetGroupArn"]
+        arn = make.group(HealthCheckProtocol="HTTP", HealthCheckPath="/a", HealthCheckIntervalSeconds=15)[
+            "TargetGroupArn"
+        ]
         one = elb.modify_target_group(TargetGroupArn=arn, HealthyThresholdCount=2)["TargetGroups"][0]
-        assert (one["HealthCheckPath"], one["HealthCheckIntervalSeconds"], one["HealthyThresholdCount"]) == ("/a", 15, 2)
+        assert (one["HealthCheckPath"], one["HealthCheckIntervalSeconds"], one["HealthyThresholdCount"]) == (
+            "/a",
+            15,
+            2,
+        )
 
     def test_to_tcp_and_back(self, elb, make):
         arn = make.group(HealthCheckProtocol="HTTP", HealthCheckPath="/a")["TargetGroupArn"]

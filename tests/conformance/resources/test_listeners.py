@@ -96,8 +96,14 @@ def test_alb_groups_are_for_tcp_listeners(elb, make, refused, listener):
         ({"DefaultActions": forward("web")}, "ValidationError"),
         ({"DefaultActions": [{"Type": "forward"}]}, "ValidationError"),
         ({"DefaultActions": [{"TargetGroupArn": NO_GROUP}]}, "ValidationError"),
-        ({"DefaultActions": [{"Type": "redirect", "RedirectConfig": {"StatusCode": "HTTP_301"}}]}, "InvalidLoadBalancerAction"),
-        ({"DefaultActions": [{"Type": "fixed-response", "FixedResponseConfig": {"StatusCode": "200"}}]}, "InvalidLoadBalancerAction"),
+        (
+            {"DefaultActions": [{"Type": "redirect", "RedirectConfig": {"StatusCode": "HTTP_301"}}]},
+            "InvalidLoadBalancerAction",
+        ),
+        (
+            {"DefaultActions": [{"Type": "fixed-response", "FixedResponseConfig": {"StatusCode": "200"}}]},
+            "InvalidLoadBalancerAction",
+        ),
         ({"DefaultActions": [{"Type": "explode"}]}, "ValidationError"),
         ({"Certificates": [{"CertificateArn": CERT}]}, "InvalidConfigurationRequest"),
         ({"SslPolicy": "ELBSecurityPolicy-2016-08"}, "InvalidConfigurationRequest"),
@@ -108,7 +114,12 @@ def test_alb_groups_are_for_tcp_listeners(elb, make, refused, listener):
     ids=str,
 )
 def test_what_is_refused(elb, make, refused, balancer, params, code):
-    given = {"LoadBalancerArn": balancer, "Protocol": "TCP", "Port": 80, "DefaultActions": forward(make.group()["TargetGroupArn"])}
+    given = {
+        "LoadBalancerArn": balancer,
+        "Protocol": "TCP",
+        "Port": 80,
+        "DefaultActions": forward(make.group()["TargetGroupArn"]),
+    }
     given = {key: value for key, value in (given | params).items() if value is not None}
     refused(code, elb.create_listener, **given)
     assert elb.describe_listeners(LoadBalancerArn=balancer)["Listeners"] == []
@@ -118,12 +129,25 @@ def test_one_action_and_one_group(elb, make, refused, balancer):
     one, two = make.group()["TargetGroupArn"], make.group()["TargetGroupArn"]
     params = {"LoadBalancerArn": balancer, "Protocol": "TCP", "Port": 80}
     refused("TooManyActions", elb.create_listener, **params, DefaultActions=forward(one) + forward(two))
-    both = [{"Type": "forward", "ForwardConfig": {"TargetGroups": [{"TargetGroupArn": arn, "Weight": 1} for arn in (one, two)]}}]
+    both = [
+        {
+            "Type": "forward",
+            "ForwardConfig": {"TargetGroups": [{"TargetGroupArn": arn, "Weight": 1} for arn in (one, two)]},
+        }
+    ]
     with pytest.raises(elb.exceptions.ClientError) as error:
         elb.create_listener(**params, DefaultActions=both)
-    allowed = ("InvalidLoadBalancerAction", "TooManyActions", "TooManyUniqueTargetGroupsPerLoadBalancer", "InvalidConfigurationRequest", "ValidationError")
+    allowed = (
+        "InvalidLoadBalancerAction",
+        "TooManyActions",
+        "TooManyUniqueTargetGroupsPerLoadBalancer",
+        "InvalidConfigurationRequest",
+        "ValidationError",
+    )
     assert error.value.response["Error"]["Code"] in allowed
-    contrary = [{"Type": "forward", "TargetGroupArn": one, "ForwardConfig": {"TargetGroups": [{"TargetGroupArn": two}]}}]
+    contrary = [
+        {"Type": "forward", "TargetGroupArn": one, "ForwardConfig": {"TargetGroups": [{"TargetGroupArn": two}]}}
+    ]
     with pytest.raises(elb.exceptions.ClientError):
         elb.create_listener(**params, DefaultActions=contrary)
 
@@ -152,7 +176,10 @@ def test_a_group_belongs_to_one_load_balancer(elb, make, refused):
     refused("TargetGroupAssociationLimit", elb.create_listener, **params)
     other = make.listener(second)["ListenerArn"]
     refused("TargetGroupAssociationLimit", elb.modify_listener, ListenerArn=other, DefaultActions=forward(group))
-    for arn in (listener, *(it["ListenerArn"] for it in elb.describe_listeners(LoadBalancerArn=first)["Listeners"] if it["Port"] == 81)):
+    for arn in (
+        listener,
+        *(it["ListenerArn"] for it in elb.describe_listeners(LoadBalancerArn=first)["Listeners"] if it["Port"] == 81),
+    ):
         elb.delete_listener(ListenerArn=arn)
     elb.modify_listener(ListenerArn=other, DefaultActions=forward(group))
 
@@ -169,9 +196,13 @@ class TestPortsTaken:
         balancer = make.balancer()["LoadBalancerArn"]
         make.listener(balancer)
         params = {"LoadBalancerArn": balancer, "Protocol": "TCP", "Port": 80}
-        refused("DuplicateListener", elb.create_listener, **params, DefaultActions=forward(make.group()["TargetGroupArn"]))
+        refused(
+            "DuplicateListener", elb.create_listener, **params, DefaultActions=forward(make.group()["TargetGroupArn"])
+        )
 
-    @pytest.mark.parametrize("first, second", [("TCP", "UDP"), ("UDP", "TCP"), ("TCP", "TCP_UDP"), ("TCP_UDP", "UDP"), ("TCP", "TLS")])
+    @pytest.mark.parametrize(
+        "first, second", [("TCP", "UDP"), ("UDP", "TCP"), ("TCP", "TCP_UDP"), ("TCP_UDP", "UDP"), ("TCP", "TLS")]
+    )
     def test_with_another_protocol(self, elb, make, refused, first, second):
         balancer = make.balancer()["LoadBalancerArn"]
         make.listener(balancer, Protocol=first)
@@ -316,7 +347,12 @@ class TestAttributes:
     )
     def test_what_is_refused(self, elb, make, refused, key, value):
         arn = make.listener()["ListenerArn"]
-        refused("ValidationError", elb.modify_listener_attributes, ListenerArn=arn, Attributes=[{"Key": key, "Value": value}])
+        refused(
+            "ValidationError",
+            elb.modify_listener_attributes,
+            ListenerArn=arn,
+            Attributes=[{"Key": key, "Value": value}],
+        )
         refused("ValidationError", elb.modify_listener_attributes, ListenerArn=arn, Attributes=[])
         assert make.attributes(arn)[IDLE] == "350"
 

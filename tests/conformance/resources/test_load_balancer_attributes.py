@@ -95,6 +95,8 @@ def test_one_wrong_attribute_and_none_is_set(elb, make, refused):
 def test_of_what_is_not_there(elb, refused):
     refused("LoadBalancerNotFound", elb.describe_load_balancer_attributes, LoadBalancerArn=NO_BALANCER)
     attributes = [{"Key": "deletion_protection.enabled", "Value": "true"}]
-    refused("LoadBalancerNotFound", elb.modify_load_balancer_attributes, LoadBalancerArn=NO_BALANCER, Attributes=attributes)
+    refused(
+        "LoadBalancerNotFound", elb.modify_load_balancer_attributes, LoadBalancerArn=NO_BALANCER, Attributes=attributes
+    )
     refused("ValidationError", elb.describe_load_balancer_attributes, LoadBalancerArn="web")
     refused("ValidationError", elb.describe_load_balancer_attributes)

@@ -5,7 +5,18 @@ import re
 
 import pytest
 
-from inventory import EIP, OTHER_VPC, SG, SUBNET_A, SUBNET_A2, SUBNET_B, SUBNET_C, SUBNET_FULL, SUBNET_OTHER, SUBNET_TIGHT
+from inventory import (
+    EIP,
+    OTHER_VPC,
+    SG,
+    SUBNET_A,
+    SUBNET_A2,
+    SUBNET_B,
+    SUBNET_C,
+    SUBNET_FULL,
+    SUBNET_OTHER,
+    SUBNET_TIGHT,
+)
 from inventory import ACCOUNT, NO_BALANCER, NO_GROUP, REGION, VPC, ZONE_A, ZONE_B
 
 
@@ -15,7 +26,8 @@ def test_what_creating_one_tells(elb, make):
     answer = elb.create_load_balancer(Name=name, Type="network", Subnets=[SUBNET_A, SUBNET_B])
     (one,) = answer["LoadBalancers"]
     arn = re.fullmatch(
-        f"arn:aws:elasticloadbalancing:{REGION}:{ACCOUNT}:loadbalancer/net/{name}/([0-9a-f]{{16}})", one["LoadBalancerArn"]
+        f"arn:aws:elasticloadbalancing:{REGION}:{ACCOUNT}:loadbalancer/net/{name}/([0-9a-f]{{16}})",
+        one["LoadBalancerArn"],
     )
     assert arn, one["LoadBalancerArn"]
     # The guide: name-id.elb.region.amazonaws.com
@@ -45,7 +57,9 @@ def test_the_type_may_be_left_out(elb, make):
     assert answer["LoadBalancers"][0]["Type"] == "network"
 
 
-@pytest.mark.parametrize("name", ["a", "Z", "0", "a" * 32, "a-b-c", "9-lives", "internal", "internals", "my-internal-one"])
+@pytest.mark.parametrize(
+    "name", ["a", "Z", "0", "a" * 32, "a-b-c", "9-lives", "internal", "internals", "my-internal-one"]
+)
 def test_names_that_are_allowed(make, elb, name):
     arn = make.balancer(Name=name)["LoadBalancerArn"]
     assert elb.describe_load_balancers(Names=[name])["LoadBalancers"][0]["LoadBalancerArn"] == arn
@@ -53,7 +67,25 @@ def test_names_that_are_allowed(make, elb, name):
 
 @pytest.mark.parametrize(
     "name",
-    ["", "a" * 33, "-a", "a-", "-", "a_b", "a.b", "a b", " a", "a\n", "a/b", "ä", "日本", "internal-a", "internal-", "a:b", "%"],
+    [
+        "",
+        "a" * 33,
+        "-a",
+        "a-",
+        "-",
+        "a_b",
+        "a.b",
+        "a b",
+        " a",
+        "a\n",
+        "a/b",
+        "ä",
+        "日本",
+        "internal-a",
+        "internal-",
+        "a:b",
+        "%",
+    ],
 )
 def test_names_that_are_not(elb, refused, name):
     refused("ValidationError", elb.create_load_balancer, Name=name, Type="network", Subnets=[SUBNET_A])

@@ -78,7 +78,7 @@ def test_several_resources_at_once(elb, make):
         ("+-=._:/@", "+-=._:/@"),
         ("Case", "A"),
         ("case", "a"),
-        ("a=b", "c=d&e" [:3]),
+        ("a=b", "c=d&e"[:3]),
         ("é" * 127, "é" * 255),
         ("notaws:x", "x"),
         ("0", "0"),

@@ -5,7 +5,10 @@ import pytest
 from inventory import NO_GROUP
 
 HEALTH = "target_group_health."
-DNS, ROUTING = HEALTH + "dns_failover.minimum_healthy_targets.", HEALTH + "unhealthy_state_routing.minimum_healthy_targets."
+DNS, ROUTING = (
+    HEALTH + "dns_failover.minimum_healthy_targets.",
+    HEALTH + "unhealthy_state_routing.minimum_healthy_targets.",
+)
 DEFAULTS = {
     "deregistration_delay.timeout_seconds": "300",
     "deregistration_delay.connection_termination.enabled": "false",
@@ -26,7 +29,9 @@ BOOLS = ["true", "false"]
 def test_defaults(make, target_type, protocol):
     attributes = make.attributes(make.group(TargetType=target_type, Protocol=protocol)["TargetGroupArn"])
     if protocol == "TLS":
-        attributes |= {key: value for key, value in DEFAULTS.items() if key.startswith("stickiness") and key not in attributes}
+        attributes |= {
+            key: value for key, value in DEFAULTS.items() if key.startswith("stickiness") and key not in attributes
+        }
     assert {key: attributes.get(key) for key in DEFAULTS} == DEFAULTS
 
 
@@ -128,14 +133,18 @@ def test_values_that_are_not(elb, make, refused, key, value):
 def test_client_addresses_of_udp_are_always_kept(elb, make, refused, protocol, target_type):
     arn = make.group(Protocol=protocol, TargetType=target_type)["TargetGroupArn"]
     attributes = [{"Key": "preserve_client_ip.enabled", "Value": "false"}]
-    refused("InvalidConfigurationRequest", elb.modify_target_group_attributes, TargetGroupArn=arn, Attributes=attributes)
+    refused(
+        "InvalidConfigurationRequest", elb.modify_target_group_attributes, TargetGroupArn=arn, Attributes=attributes
+    )
     assert make.set_attributes(arn, {"preserve_client_ip.enabled": "true"})["preserve_client_ip.enabled"] == "true"
 
 
 def test_tls_groups_are_not_sticky(elb, make, refused):
     arn = make.group(Protocol="TLS")["TargetGroupArn"]
     attributes = [{"Key": "stickiness.enabled", "Value": "true"}]
-    refused("InvalidConfigurationRequest", elb.modify_target_group_attributes, TargetGroupArn=arn, Attributes=attributes)
+    refused(
+        "InvalidConfigurationRequest", elb.modify_target_group_attributes, TargetGroupArn=arn, Attributes=attributes
+    )
 
 
 def test_tls_listeners_take_no_sticky_groups(elb, make, refused):
@@ -155,7 +164,9 @@ def test_groups_of_tls_listeners_do_not_become_sticky(elb, make, refused):
     group = make.group()["TargetGroupArn"]
     make.listener(group=group, Protocol="TLS", Port=443)
     attributes = [{"Key": "stickiness.enabled", "Value": "true"}]
-    refused("InvalidConfigurationRequest", elb.modify_target_group_attributes, TargetGroupArn=group, Attributes=attributes)
+    refused(
+        "InvalidConfigurationRequest", elb.modify_target_group_attributes, TargetGroupArn=group, Attributes=attributes
+    )
 
 
 @pytest.mark.parametrize(
@@ -178,14 +189,18 @@ def test_dns_fails_over_no_later_than_routing(elb, make, refused, values, is_all
         assert make.set_attributes(arn, values).items() >= values.items()
     else:
         attributes = [{"Key": key, "Value": value} for key, value in values.items()]
-        refused("InvalidConfigurationRequest", elb.modify_target_group_attributes, TargetGroupArn=arn, Attributes=attributes)
+        refused(
+            "InvalidConfigurationRequest", elb.modify_target_group_attributes, TargetGroupArn=arn, Attributes=attributes
+        )
 
 
 def test_one_after_the_other_is_as_both_at_once(elb, make, refused):
     arn = make.group()["TargetGroupArn"]
     make.set_attributes(arn, {DNS + "percentage": "20"})
     attributes = [{"Key": ROUTING + "percentage", "Value": "50"}]
-    refused("InvalidConfigurationRequest", elb.modify_target_group_attributes, TargetGroupArn=arn, Attributes=attributes)
+    refused(
+        "InvalidConfigurationRequest", elb.modify_target_group_attributes, TargetGroupArn=arn, Attributes=attributes
+    )
 
 
 def test_the_guide_s_examples(make):

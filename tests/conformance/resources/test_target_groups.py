@@ -142,7 +142,9 @@ def test_the_same_again_is_the_same(elb, make):
     again = elb.create_target_group(**params)["TargetGroups"][0]
     assert again == first
     # Defaults may be spelt out, and tags say nothing about sameness.
-    again = elb.create_target_group(**params, **TCP_CHECK, TargetType="instance", IpAddressType="ipv4", Tags=[{"Key": "b"}])
+    again = elb.create_target_group(
+        **params, **TCP_CHECK, TargetType="instance", IpAddressType="ipv4", Tags=[{"Key": "b"}]
+    )
     assert again["TargetGroups"] == [first]
     tags = elb.describe_tags(ResourceArns=[first["TargetGroupArn"]])["TagDescriptions"][0]["Tags"]
     assert tags == [{"Key": "a", "Value": "1"}]

@@ -2,7 +2,20 @@
 
 import pytest
 
-from inventory import ALB, ALB_2, ALB_OTHER, I1, I2, I3, I_OTHER, I_PENDING, I_SHUTTING, I_STOPPED, I_STOPPING, I_TERMINATED
+from inventory import (
+    ALB,
+    ALB_2,
+    ALB_OTHER,
+    I1,
+    I2,
+    I3,
+    I_OTHER,
+    I_PENDING,
+    I_SHUTTING,
+    I_STOPPED,
+    I_STOPPING,
+    I_TERMINATED,
+)
 from inventory import NO_GROUP, OTHER_VPC, ZONE_A, ZONE_B, alb_arn
 
 
@@ -128,7 +141,21 @@ def test_an_ipv6_address_has_one_name(elb, make):
 
 
 @pytest.mark.parametrize(
-    "id", ["i-none", "i-0123456789abcdef0", I_STOPPED, I_TERMINATED, I_PENDING, I_STOPPING, I_SHUTTING, I_OTHER, "10.0.0.1", "", "web", ALB]
+    "id",
+    [
+        "i-none",
+        "i-0123456789abcdef0",
+        I_STOPPED,
+        I_TERMINATED,
+        I_PENDING,
+        I_STOPPING,
+        I_SHUTTING,
+        I_OTHER,
+        "10.0.0.1",
+        "",
+        "web",
+        ALB,
+    ],
 )
 def test_instances_that_may_not(elb, instances, refused, id):
     refused("InvalidTarget", elb.register_targets, TargetGroupArn=instances, Targets=[{"Id": id}])
@@ -225,7 +252,11 @@ class TestAlb:
         group = make.group(TargetType="alb")["TargetGroupArn"]
         with pytest.raises(elb.exceptions.ClientError) as error:
             elb.register_targets(TargetGroupArn=group, Targets=[{"Id": ALB, "Port": 443}])
-        assert error.value.response["Error"]["Code"] in ("ValidationError", "InvalidTarget", "InvalidConfigurationRequest")
+        assert error.value.response["Error"]["Code"] in (
+            "ValidationError",
+            "InvalidTarget",
+            "InvalidConfigurationRequest",
+        )
 
 
 class TestDeregistering:

@@ -2,7 +2,17 @@
 
 import pytest
 
-from inventory import CERT, CERT_2, CERT_3, CERT_EC_256, CERT_EC_384, CERT_IAM, CERT_RSA_1024, CERT_RSA_3072, CERT_RSA_4096
+from inventory import (
+    CERT,
+    CERT_2,
+    CERT_3,
+    CERT_EC_256,
+    CERT_EC_384,
+    CERT_IAM,
+    CERT_RSA_1024,
+    CERT_RSA_3072,
+    CERT_RSA_4096,
+)
 from inventory import NO_LISTENER, certificate_arn
 
 POLICY = "ELBSecurityPolicy-TLS13-1-2-2021-06"
@@ -48,7 +58,12 @@ def test_large_rsa_keys_and_ec_keys_will_not(elb, make, params, refused, arn):
     refused("InvalidConfigurationRequest", elb.create_listener, **params | {"Certificates": certificates(arn)})
     listener = elb.create_listener(**params)["Listeners"][0]["ListenerArn"]
     refused("InvalidConfigurationRequest", elb.modify_listener, ListenerArn=listener, Certificates=certificates(arn))
-    refused("InvalidConfigurationRequest", elb.add_listener_certificates, ListenerArn=listener, Certificates=certificates(arn))
+    refused(
+        "InvalidConfigurationRequest",
+        elb.add_listener_certificates,
+        ListenerArn=listener,
+        Certificates=certificates(arn),
+    )
 
 
 @pytest.mark.parametrize(
@@ -99,7 +114,9 @@ class TestChanging:
     def test_from_tcp(self, elb, make, refused):
         arn = make.listener()["ListenerArn"]
         refused("ValidationError", elb.modify_listener, ListenerArn=arn, Protocol="TLS")
-        (one,) = elb.modify_listener(ListenerArn=arn, Protocol="TLS", SslPolicy=POLICY, Certificates=certificates(CERT))["Listeners"]
+        (one,) = elb.modify_listener(
+            ListenerArn=arn, Protocol="TLS", SslPolicy=POLICY, Certificates=certificates(CERT)
+        )["Listeners"]
         assert (one["Protocol"], one["SslPolicy"]) == ("TLS", POLICY)
         assert [it["CertificateArn"] for it in one["Certificates"]] == [CERT]
 
@@ -175,7 +192,12 @@ class TestTheList:
         assert self.listed(elb, listener) == [(CERT_2, True)]
 
     def test_the_default_one_cannot_be_removed(self, elb, listener, refused):
-        refused("OperationNotPermitted", elb.remove_listener_certificates, ListenerArn=listener, Certificates=certificates(CERT))
+        refused(
+            "OperationNotPermitted",
+            elb.remove_listener_certificates,
+            ListenerArn=listener,
+            Certificates=certificates(CERT),
+        )
         assert self.listed(elb, listener) == [(CERT, True)]
 
     @pytest.mark.parametrize(
@@ -195,10 +217,20 @@ class TestTheList:
         assert self.listed(elb, listener) == [(CERT, True)]
 
     def test_removing_of_what_is_not_there(self, elb, refused):
-        refused("ListenerNotFound", elb.remove_listener_certificates, ListenerArn=NO_LISTENER, Certificates=certificates(CERT))
+        refused(
+            "ListenerNotFound",
+            elb.remove_listener_certificates,
+            ListenerArn=NO_LISTENER,
+            Certificates=certificates(CERT),
+        )
         refused("ListenerNotFound", elb.describe_listener_certificates, ListenerArn=NO_LISTENER)
         refused("ValidationError", elb.describe_listener_certificates, ListenerArn="web")
 
     def test_listeners_of_other_protocols_have_none(self, elb, make, refused):
         arn = make.listener()["ListenerArn"]
-        refused("InvalidConfigurationRequest", elb.add_listener_certificates, ListenerArn=arn, Certificates=certificates(CERT))
+        refused(
+            "InvalidConfigurationRequest",
+            elb.add_listener_certificates,
+            ListenerArn=arn,
+            Certificates=certificates(CERT),
+        )

@@ -4,7 +4,20 @@ import ipaddress
 
 import pytest
 
-from inventory import ACCOUNT, EIP, EIP_B, EIP_C, EIP_D, I1, NO_BALANCER, REGION, SUBNET_A, SUBNET_A2, SUBNET_B, SUBNET_C
+from inventory import (
+    ACCOUNT,
+    EIP,
+    EIP_B,
+    EIP_C,
+    EIP_D,
+    I1,
+    NO_BALANCER,
+    REGION,
+    SUBNET_A,
+    SUBNET_A2,
+    SUBNET_B,
+    SUBNET_C,
+)
 from inventory import SUBNET_FULL, SUBNET_OTHER, SUBNET_V4, ZONE_A, ZONE_B, ZONE_C
 
 
@@ -175,7 +188,13 @@ class TestSetSubnets:
             ({}, "ValidationError"),
             ({"Subnets": [SUBNET_A], "SubnetMappings": [{"SubnetId": SUBNET_B}]}, "ValidationError"),
             (
-                {"SubnetMappings": [{"SubnetId": SUBNET_A}, {"SubnetId": SUBNET_B}, {"SubnetId": SUBNET_C, "AllocationId": "eipalloc-none"}]},
+                {
+                    "SubnetMappings": [
+                        {"SubnetId": SUBNET_A},
+                        {"SubnetId": SUBNET_B},
+                        {"SubnetId": SUBNET_C, "AllocationId": "eipalloc-none"},
+                    ]
+                },
                 "AllocationIdNotFound",
             ),
         ],
@@ -193,4 +212,9 @@ class TestSetSubnets:
 
     def test_of_what_is_not_there(self, elb, refused):
         refused("LoadBalancerNotFound", elb.set_subnets, LoadBalancerArn=NO_BALANCER, Subnets=[SUBNET_A])
-        refused("ValidationError", elb.set_subnets, LoadBalancerArn=f"arn:aws:elasticloadbalancing:{REGION}:{ACCOUNT}:x", Subnets=[SUBNET_A])
+        refused(
+            "ValidationError",
+            elb.set_subnets,
+            LoadBalancerArn=f"arn:aws:elasticloadbalancing:{REGION}:{ACCOUNT}:x",
+            Subnets=[SUBNET_A],
+        )
