@@ -18,7 +18,7 @@ import schema
 from wire import Caller
 
 PATIENCE = 20
-LISTENING = re.compile(r"api: listening on (http://127\.0\.0\.1:(\d+))")
+LISTENING = re.compile(r"api: listening on (https?://127\.0\.0\.1:\d+)")
 
 
 def binary():
@@ -37,6 +37,8 @@ class Server:
         self.log = self.dir / "log"
         self.process = None
         self.url = None
+        # The file of the certificate that its own is to be checked against.
+        self.ca = None
 
     def start(self):
         """Starts it; the seconds until it serves."""
@@ -91,6 +93,7 @@ class Server:
             aws_access_key_id=key,
             aws_secret_access_key=secret,
             config=config,
+            verify=self.ca,
         )
         client.meta.events.register("after-call.elastic-load-balancing-v2", schema.answer)
         return client

@@ -13,7 +13,7 @@ use std::{
 
 use nlb_tests::nlb;
 
-const DIRS: [&str; 3] = ["node", "protocol", "resources"];
+const DIRS: [&str; 4] = ["endurance", "node", "protocol", "resources"];
 
 fn suite() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("conformance")
@@ -34,6 +34,11 @@ fn pytest(dir: &str) {
     let text = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "pytest {dir} ended with {}\n{text}", output.status);
     println!("{text}");
+}
+
+#[test]
+fn endurance() {
+    pytest("endurance");
 }
 
 #[test]

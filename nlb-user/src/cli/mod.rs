@@ -39,18 +39,22 @@ use crate::{
 };
 use output::{Format, Output, Show};
 
+/// Where help lists what every command understands.
+const GLOBAL: &str = "Options of all commands";
+
 /// A network load balancer: listens on virtual addresses and spreads connections over targets, in XDP.
 #[derive(Parser, Debug)]
 #[command(name = "nlb", version, max_term_width = 100)]
 pub struct Cli {
     /// The node's settings [default: /etc/nlb/node.toml if it exists]
-    #[arg(long, global = true, value_name = "PATH")]
+    #[arg(long, global = true, value_name = "PATH", help_heading = GLOBAL)]
     config: Option<PathBuf>,
-    /// How to print
-    #[arg(long, global = true, value_enum, default_value_t)]
+    /// How to print: as tables, or as one JSON value
+    #[arg(long, global = true, value_enum, default_value_t, hide_possible_values = true, value_name = "table|json")]
+    #[arg(help_heading = GLOBAL)]
     output: Format,
     /// What to log, on standard error: error, warn, info, debug, or directives as in RUST_LOG
-    #[arg(long, global = true, value_name = "LEVEL")]
+    #[arg(long, global = true, value_name = "LEVEL", help_heading = GLOBAL)]
     log: Option<String>,
     #[command(subcommand)]
     command: Command,

@@ -55,15 +55,15 @@ pub struct Create {
     /// ipv4 (the default) or ipv6
     #[arg(long, value_name = "TYPE")]
     ip_address_type: Option<String>,
-    /// The health check
-    #[command(flatten)]
-    health_check: HealthCheck,
     /// Attributes, as in deregistration_delay.timeout_seconds=60
     #[arg(long = "attribute", value_name = "KEY=VALUE")]
     attributes: Vec<Pair>,
     /// Tags
     #[arg(long = "tag", value_name = "KEY=VALUE")]
     tags: Vec<Pair>,
+    /// The health check
+    #[command(flatten)]
+    health_check: HealthCheck,
 }
 
 /// What is to change.
@@ -71,12 +71,12 @@ pub struct Create {
 pub struct Modify {
     /// Name or ARN
     name: String,
-    /// The health check
-    #[command(flatten)]
-    health_check: HealthCheck,
     /// Attributes, as in deregistration_delay.timeout_seconds=60
     #[arg(long = "attribute", value_name = "KEY=VALUE")]
     attributes: Vec<Pair>,
+    /// The health check
+    #[command(flatten)]
+    health_check: HealthCheck,
 }
 
 /// How targets are asked whether they are well.
@@ -193,7 +193,7 @@ fn show(name: &str, api: Api<'_>) -> Result<Told> {
         api.call("DescribeTags", Input::new().list("ResourceArns", [arn.as_str()]))?,
     ]);
     let text = details(first(&output, "TargetGroups"))
-        + &section("targets", &target::health(&output))
+        + &section("targets", &target::health_table(&output))
         + &section("attributes", &pairs(members(&output, "Attributes")))
         + &section("tags", &pairs(members(first(&output, "TagDescriptions"), "Tags")));
     Ok(Told { output, text })

@@ -125,6 +125,68 @@ def test_apply_of_an_export_changes_nothing(server, nlb, make):
     assert "nothing to change" in nlb("apply", "-f", path)
 
 
+@pytest.mark.parametrize(
+    "args, member",
+    [
+        (["load-balancer", "list"], "LoadBalancers"),
+        (["listener", "list"], "Listeners"),
+        (["target-group", "list"], "TargetGroups"),
+        (["zonal-shift", "list"], "ZonalShifts"),
+        (["inventory", "list"], "Items"),
+        (["certificate", "list"], "Items"),
+    ],
+    ids=str,
+)
+def test_lists_in_both_formats(nlb, args, member):
+    assert isinstance(nlb(*args, output="json")[member], list)
+    assert nlb(*args).endswith("\n")
+
+
+def test_targets_without_a_data_plane(nlb, elb, make):
+    group = make.group(Name="listed")["TargetGroupArn"]
+    elb.register_targets(TargetGroupArn=group, Targets=[{"Id": I1}])
+    assert I1 in nlb("target", "list") and I1 in nlb("target", "list", "listed")
+    assert "TargetGroupNotFound" in nlb("target", "list", "none", check=False).stderr
+
+
+def test_what_is_hardly_meant_is_said(nlb, server, make):
+    """A TLS listener is kept, but there is no data path for it yet: command and API say so."""
+    balancer, group = make.balancer(Name="warned"), make.group(Name="warned")
+    done = nlb("listener", "create", "warned", "TLS:443", "warned", "--certificate", CERT, check=False)
+    assert done.returncode == 0 and "warning: " in done.stderr and "TLS" in done.stderr
+    params = {"LoadBalancerArn": balancer["LoadBalancerArn"], "Protocol": "TLS", "Port": 444}
+    params |= {"Certificates.member.1.CertificateArn": CERT, "DefaultActions.member.1.Type": "forward"}
+    answer = server.caller().call("CreateListener", params | {"DefaultActions.member.1.TargetGroupArn": group["TargetGroupArn"]})
+    assert answer.status == 200 and "TLS" in answer.headers["x-nlb-warning"]
+
+
+def test_a_failed_load_balancer_takes_nothing_from_others(nlb, elb, make):
+    """One whose address is an instance's has failed; the instance goes on being a target."""
+    group = make.group(Name="victim")["TargetGroupArn"]
+    elb.register_targets(TargetGroupArn=group, Targets=[{"Id": I1}])
+    mapping = {"SubnetId": SUBNET_A, "PrivateIPv4Address": "198.18.0.21"}
+    failed = make.balancer(Scheme="internal", SubnetMappings=[mapping])["LoadBalancerArn"]
+    make.wait(failed, "failed")
+    listener = make.listener(group=group)
+    try:
+        assert make.health(group)[I1] == ("initial", "Elb.InitialHealthChecking")
+        done = nlb("listener", "modify", listener["ListenerArn"], "--listen", "TCP:81", check=False)
+        assert "has no IPv4 target" not in done.stderr
+    finally:
+        elb.delete_load_balancer(LoadBalancerArn=failed)
+
+
+def test_without_a_controller(server):
+    from server import Server
+
+    other = Server()
+    try:
+        done = other.nlb("load-balancer", "list", check=False)
+        assert done.returncode == 1 and "the controller is not running" in done.stderr
+    finally:
+        other.close()
+
+
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_completions(nlb, shell):
     assert "target-group" in nlb("completions", shell)

@@ -14,7 +14,7 @@ from conftest import Make
 from inventory import SUBNET_A, VPC
 from server import Server
 
-FACTOR = float(os.environ.get("NLB_SCALE_FACTOR", "5"))
+FACTOR = float(os.environ.get("NLB_SCALE_FACTOR", "10"))
 CALL, PAGE, RESTART = 0.050, 0.200, 2.0
 GROUPS, TARGETS = 3_000, 3_000
 
