@@ -103,6 +103,7 @@ pub fn call(pairs: Vec<Pair>) -> Result<Call, Fault> {
         _ => return Err(no_action()),
     };
     let version = match fields.remove("Version") {
+        // The reference asks for it, since it has several. This server has one, and people type requests by hand.
         None => VERSION.to_owned(),
         Some(Node::Text(version)) => version,
         Some(Node::Inner(_)) => return Err(Fault::validation(format!("Version is a list: give {VERSION}"))),

@@ -46,7 +46,17 @@ pub fn report(node: &Node) -> Result<Report> {
         // Dead, or out of reach: the maps tell what is going on all the same.
         _ => None,
     };
-    let inspect = inspect::open(node)?;
+    let inspect = match (inspect::open(node), &desired) {
+        (Ok(inspect), _) => inspect,
+        // With --no-dataplane there are none.
+        (Err(missing), Some(desired)) => {
+            let mut report = Report::new(&Actual::default(), Some(desired));
+            report.node = NodeReport { zone: node.zone.clone(), pinned_at: node.bpffs.clone(), map_layout: 0 };
+            report.warnings.insert(0, format!("nothing is forwarded by this node: {missing}"));
+            return Ok(report);
+        }
+        (Err(missing), None) => return Err(missing),
+    };
     let interfaces = inspect
         .interfaces()?
         .into_iter()

@@ -8,11 +8,11 @@ use std::{
 use anyhow::Result;
 use clap::Subcommand;
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{
     apply,
-    call::{self, Api, Input, Told, members, said},
+    call::{self, Api, Fault, Input, Told, members, said, section, together},
     inspect,
     output::{Output, Show, render, table_of_names},
     status::{self, GroupReport},
@@ -47,7 +47,7 @@ pub enum Command {
         #[arg(value_enum)]
         state: Health,
     },
-    /// List targets and their states in the data plane; without one, as the API tells them
+    /// List targets and their states in the data plane, or as they are registered if there is none
     List {
         /// Only this target group's
         group: Option<String>,
@@ -133,7 +133,7 @@ pub fn execute(command: Command, node: &Node, output: &Output) -> Result<()> {
                 let input = Input::new().with("TargetGroupArn", api.target_group(&group)?);
                 let output =
                     api.call("DescribeTargetHealth", input.list("Targets", targets.iter().map(Target::input)))?;
-                let text = health(&output);
+                let text = health_table(&output);
                 let text = if text.is_empty() { "no targets\n".to_owned() } else { text };
                 Ok(Told { output, text })
             })?;
@@ -142,36 +142,40 @@ pub fn execute(command: Command, node: &Node, output: &Output) -> Result<()> {
         Command::SetState { group, target, state } => {
             apply::change(node, output, &Request::SetState { group, target: target.text(), state })
         }
-        Command::List { group } if inspect::open(node).is_err() => {
-            let told = call::with(node, |api| all(group.as_deref(), api))?;
-            output.show(&told)
-        }
-        Command::List { group } => {
-            let mut groups = status::report(node)?.target_groups;
-            if let Some(name) = group {
-                groups.retain(|group| group.name == name);
-                anyhow::ensure!(!groups.is_empty(), "no target group {name}; `nlb target list` shows all");
-            }
-            output.show(&Targets { target_groups: groups })
-        }
+        Command::List { group } => match inspect::open(node).and_then(|_| status::report(node)) {
+            Ok(report) => output.show(&Targets { target_groups: of(group, report.target_groups)? }),
+            // A controller that serves no packets knows what is registered.
+            Err(error) => match call::with(node, |api| registered(group, api)) {
+                Ok(told) => output.show(&told),
+                Err(refused) if refused.is::<Fault>() => Err(refused),
+                Err(_) => Err(error),
+            },
+        },
     }
 }
 
-/// The states of all targets, of one group or of all, as the API tells them.
-fn all(group: Option<&str>, api: Api<'_>) -> Result<Told> {
-    let names = group.map(|name| Input::new().with("Names", vec![name])).unwrap_or_default();
-    let groups = api.all("DescribeTargetGroups", names, "TargetGroups")?;
-    let (mut text, mut all) = (String::new(), Vec::new());
-    for group in members(&groups, "TargetGroups") {
-        let output =
-            api.call("DescribeTargetHealth", Input::new().with("TargetGroupArn", said(group, "TargetGroupArn")))?;
-        let told = health(&output);
-        let told = if told.is_empty() { "no targets\n".to_owned() } else { told };
-        text += &format!("{}{}\n{told}", if text.is_empty() { "" } else { "\n" }, said(group, "TargetGroupName"));
-        all.push(serde_json::json!({"TargetGroupName": group["TargetGroupName"], "Targets": output["TargetHealthDescriptions"]}));
+fn of(group: Option<String>, mut groups: Vec<GroupReport>) -> Result<Vec<GroupReport>> {
+    if let Some(name) = group {
+        groups.retain(|group| group.name == name);
+        anyhow::ensure!(!groups.is_empty(), "no target group {name}; `nlb target list` shows all");
     }
-    let text = if text.is_empty() { "no target groups\n".to_owned() } else { text };
-    Ok(Told { output: Value::Array(all), text })
+    Ok(groups)
+}
+
+/// The targets of one group, or of all, as the API tells them.
+fn registered(group: Option<String>, api: Api<'_>) -> Result<Told> {
+    let groups = api.all("DescribeTargetGroups", Input::new().list("Names", group), "TargetGroups")?;
+    let mut text = String::new();
+    let mut told = Vec::new();
+    for group in members(&groups, "TargetGroups") {
+        let (name, arn) = (said(group, "TargetGroupName"), said(group, "TargetGroupArn"));
+        let health = api.call("DescribeTargetHealth", Input::new().with("TargetGroupArn", arn))?;
+        text += &section(&format!("target group {name}"), &health_table(&health));
+        told.push(together([health, json!({ "TargetGroupName": name })]));
+    }
+    let text = text.trim_start().to_owned();
+    let text = if text.is_empty() { "no targets\n".to_owned() } else { text };
+    Ok(Told { output: json!({ "TargetGroups": told }), text })
 }
 
 fn change(which: Which, api: Api<'_>, operation: &str, sign: char) -> Result<Told> {
@@ -184,7 +188,7 @@ fn change(which: Which, api: Api<'_>, operation: &str, sign: char) -> Result<Tol
 }
 
 /// A table of targets' states as the API tells them; nothing if there are no targets.
-pub fn health(output: &Value) -> String {
+pub fn health_table(output: &Value) -> String {
     let mut table = table_of_names(4, ["TARGET", "ZONE", "STATE", "REASON", "DESCRIPTION"]);
     for one in members(output, "TargetHealthDescriptions") {
         let (target, health) = (&one["Target"], &one["TargetHealth"]);
@@ -217,7 +221,6 @@ impl Show for Targets {
 mod tests {
     use super::*;
     use crate::cli::call::tests::scripted;
-    use serde_json::json;
 
     #[test]
     fn forms_of_targets() {
@@ -262,6 +265,26 @@ mod tests {
         ]});
         let expected = "TARGET        ZONE  STATE    REASON           DESCRIPTION\n\
             i-0a:80       a     healthy\n[fd00::1]:80        unused   Target.NotInUse\n";
-        assert_eq!(health(&output), expected);
+        assert_eq!(health_table(&output), expected);
+    }
+    #[test]
+    fn what_is_registered_without_a_data_plane() {
+        let group = |name: &str| json!({"TargetGroupName": name, "TargetGroupArn": format!("arn:{name}")});
+        let target = json!({"Target": {"Id": "i-0a", "Port": 80}, "TargetHealth": {"State": "initial"}});
+        let answers = vec![
+            json!({"TargetGroups": [group("app"), group("empty")]}),
+            json!({"TargetHealthDescriptions": [target]}),
+            json!({"TargetHealthDescriptions": []}),
+        ];
+        let (told, asked) = scripted(answers, |api| registered(None, api));
+        let told = told.unwrap();
+        let expected = "target group app\n  TARGET   ZONE  STATE    REASON  DESCRIPTION\n  i-0a:80        initial\n";
+        assert_eq!(told.text, expected);
+        let expected = json!({"TargetGroups": [
+            {"TargetGroupName": "app", "TargetHealthDescriptions": [target]},
+            {"TargetGroupName": "empty", "TargetHealthDescriptions": []},
+        ]});
+        assert_eq!(told.output, expected);
+        assert_eq!(asked[1], json!(["DescribeTargetHealth", {"TargetGroupArn": "arn:app"}]));
     }
 }

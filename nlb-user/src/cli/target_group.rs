@@ -193,7 +193,7 @@ fn show(name: &str, api: Api<'_>) -> Result<Told> {
         api.call("DescribeTags", Input::new().list("ResourceArns", [arn.as_str()]))?,
     ]);
     let text = details(first(&output, "TargetGroups"))
-        + &section("targets", &target::health(&output))
+        + &section("targets", &target::health_table(&output))
         + &section("attributes", &pairs(members(&output, "Attributes")))
         + &section("tags", &pairs(members(first(&output, "TagDescriptions"), "Tags")));
     Ok(Told { output, text })

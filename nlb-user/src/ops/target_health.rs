@@ -5,7 +5,7 @@ use std::{collections::HashSet, net::IpAddr};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Context, find,
+    Context, find, load_balancers,
     targets::{self, Named},
 };
 use crate::{
@@ -108,7 +108,11 @@ impl<'a> View<'a> {
     /// Of this group.
     pub fn new(state: &'a State, group: &'a TargetGroup, inventory: &'a Inventory) -> Self {
         let balancer = state.load_balancer_of(&group.arn).map(|balancer| &**balancer);
-        let taken = state.load_balancers.values().flat_map(|balancer| balancer.all_addresses()).collect();
+        // One that a load balancer could not get is none of its.
+        let conflicts = load_balancers::address_conflicts(state, inventory);
+        let all =
+            state.load_balancers.values().flat_map(|it| it.all_addresses().map(|address| (it.arn.clone(), address)));
+        let taken = all.filter(|claim| !conflicts.contains_key(claim)).map(|(_, address)| address).collect();
         Self { state, group, inventory, balancer, taken }
     }
 

@@ -99,6 +99,7 @@ pub struct Controller<S> {
     /// What node.toml and commands say together.
     inventory: Arc<Inventory>,
     served: Served,
+    warnings: Vec<String>,
     /// Addresses of load balancers.
     pub addresses: Addresses,
     /// Whether there is a data plane.
@@ -128,6 +129,7 @@ impl<S: Store> Controller<S> {
             inventory: Arc::default(),
             settings,
             served: Served::default(),
+            warnings: Vec::new(),
             forwards: addresses.is_some(),
             addresses: addresses.unwrap_or_default(),
             hops: HashMap::new(),
@@ -169,18 +171,22 @@ impl<S: Store> Controller<S> {
     }
 
     /// What stands around the node with what commands have added, `added`.
-    fn surroundings(&self, added: &Added) -> Inventory {
+    fn surroundings(&self, added: &Added) -> Arc<Inventory> {
+        if *added == self.state.inventory && self.inventory.zone == self.settings.inventory.zone {
+            return Arc::clone(&self.inventory);
+        }
         let mut inventory = self.settings.inventory.with(added);
         inventory.unsuitable = match inventory.certificates == self.inventory.certificates {
             true => self.inventory.unsuitable.clone(),
             false => certificates::unsuitable(&inventory),
         };
-        inventory
+        Arc::new(inventory)
     }
 
     fn take_up(&mut self, state: State) {
-        self.inventory = Arc::new(self.surroundings(&state.inventory));
+        self.inventory = self.surroundings(&state.inventory);
         self.served = serving::lower(&state, &self.inventory);
+        self.warnings = serving::warnings(&state, &self.served.config);
         self.state = Arc::new(state);
     }
 
@@ -290,7 +296,8 @@ impl<S: Store> Controller<S> {
             self.revision = self.store.compare_and_set(self.revision, &records)?;
             logged(&applied.changes, |change| info!("{change}"));
         }
-        (self.state, self.inventory, self.served) = (Arc::new(new), Arc::new(inventory), served);
+        (self.state, self.inventory, self.served) = (Arc::new(new), inventory, served);
+        self.warnings.clone_from(&applied.warnings);
         applied.revision = self.revision;
         self.addresses.want(&self.served.config);
         let Some((maps, mut steps)) = planned else { return Ok(applied) };
@@ -394,8 +401,8 @@ impl<S: Store> Controller<S> {
     }
 
     /// What is accepted and yet hardly meant, in sentences.
-    pub fn warnings(&self) -> Vec<String> {
-        serving::warnings(&self.state, &self.served.config)
+    pub fn warnings(&self) -> &[String] {
+        &self.warnings
     }
 
     /// What `nlb status` asks for. `started` is when the controller was.
@@ -414,7 +421,7 @@ impl<S: Store> Controller<S> {
                 .iter()
                 .map(|(address, why)| Unresolved { address: *address, reason: why.clone() })
                 .collect(),
-            warnings: self.warnings(),
+            warnings: self.warnings.clone(),
         }
     }
 

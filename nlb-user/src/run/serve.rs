@@ -222,7 +222,7 @@ impl<S: Store> Loop<S> {
 
     fn change(&mut self, request: &Request, answer: oneshot::Sender<Answer>, patient: bool) {
         let dry_run = matches!(request, Request::Apply { dry_run: true, .. });
-        let known = self.controller.warnings();
+        let known = self.controller.warnings().to_vec();
         let outcome = self.controller.after(request).and_then(|(new, output)| {
             let maps = self.plane.as_mut().map(|plane| plane.dataplane.maps() as &mut dyn Maps);
             Ok((self.controller.change(maps, new, dry_run)?, output))

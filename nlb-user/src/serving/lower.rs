@@ -27,17 +27,20 @@ pub struct Served {
 /// What the node of `inventory` serves of `state`.
 pub fn lower(state: &State, inventory: &Inventory) -> Served {
     let conflicts = load_balancers::address_conflicts(state, inventory);
+    // An address that a load balancer could not get is no load balancer's: who has it may go on as a target.
+    let got =
+        |balancer: &model::LoadBalancer, address: &IpAddr| !conflicts.contains_key(&(balancer.arn.clone(), *address));
     let mut served = Served::default();
     for balancer in state.load_balancers.values() {
         let own = own_addresses(balancer, inventory);
-        let addresses: Vec<IpAddr> =
-            own.filter(|address| !conflicts.contains_key(&(balancer.arn.clone(), *address))).collect();
+        let addresses: Vec<IpAddr> = own.filter(|address| got(balancer, address)).collect();
         if !addresses.is_empty() {
             let listeners = state.listeners_of(&balancer.arn).filter_map(|it| listener(it, state)).collect();
             served.config.load_balancers.push(LoadBalancer { name: balancer.name.clone(), addresses, listeners });
         }
     }
-    let ours: BTreeSet<IpAddr> = state.load_balancers.values().flat_map(|it| it.all_addresses()).collect();
+    let ours: BTreeSet<IpAddr> =
+        state.load_balancers.values().flat_map(|it| it.all_addresses().filter(|address| got(it, address))).collect();
     let users: HashMap<&Arn, &model::LoadBalancer> = state
         .listeners
         .values()

@@ -171,7 +171,6 @@ class TestForms:
             (f"Action=DescribeInstances&Version={VERSION}", "InvalidAction"),
             ("Action=DescribeLoadBalancers&Version=2012-06-01", "InvalidAction"),
             ("Action=DescribeLoadBalancers&Version=nonsense", "InvalidAction"),
-            ("Action=DescribeLoadBalancers", ("InvalidAction", "MissingParameter", "ValidationError")),
             (f"Action=DescribeLoadBalancers&Version={VERSION}&PageSize=abc", "ValidationError"),
             (f"Action=DescribeLoadBalancers&Version={VERSION}&PageSize=", "ValidationError"),
             (
