@@ -182,6 +182,15 @@ fn read_private(path: &Path) -> Result<String, PrivateError> {
     Ok(text)
 }
 
+/// Whether a file that has a private key in it is its owner's alone.
+///
+/// # Errors
+/// A sentence that says what is wrong with it.
+pub fn private(path: &Path) -> Result<(), String> {
+    let found = path.metadata().map_err(|error| format!("cannot read {}: {error}", path.display()))?;
+    guard(path, &found)
+}
+
 /// Says what is wrong with the owner and the mode of a file that has secrets in it.
 pub fn guard(path: &Path, found: &Metadata) -> Result<(), String> {
     let (path, mode, owner) = (path.display(), found.mode() & 0o777, found.uid());

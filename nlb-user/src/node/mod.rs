@@ -23,7 +23,7 @@ use serde::Deserialize;
 use toml::Spanned;
 
 pub use error::NodeError;
-pub use keys::{Key, KeyRing};
+pub use keys::{Key, KeyRing, private};
 pub use rules::{AUDIT_BYTES, AUDIT_KEEP, MAX_FLOWS};
 
 use crate::{

@@ -15,7 +15,7 @@ use crate::{
     audit::{self, Audit},
     cli::failure,
     control::server::{Call, QUEUE, Server},
-    node::{KeyRing, Node},
+    node::{KeyRing, Node, private},
 };
 
 /// Doors that are bound; nobody is let in yet.
@@ -62,6 +62,9 @@ impl Doors {
         let (mut server, mut tls) = (None, None);
         if !node.api.listen.is_empty() {
             let files = node.api.certificate_file.as_deref().zip(node.api.key_file.as_deref());
+            if let Some(Err(exposed)) = files.map(|(_, key)| private(key)) {
+                warn!("{exposed}");
+            }
             tls = files.map(|(certificate, key)| api::Tls::load(certificate, key)).transpose()?;
             let settings = api::Settings {
                 listen: api::Listen {
