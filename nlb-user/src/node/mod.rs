@@ -131,7 +131,6 @@ struct Written {
     bpffs: PathBuf,
     #[serde(deserialize_with = "rules::socket")]
     socket: PathBuf,
-    #[serde(deserialize_with = "rules::absolute")]
     state_dir: PathBuf,
     #[serde(deserialize_with = "rules::max_flows")]
     max_flows: u32,
@@ -252,8 +251,8 @@ impl Node {
             },
             zone: written.zone,
             bpffs: written.bpffs,
-            socket: written.socket,
-            state_dir: written.state_dir,
+            socket: resolve(written.socket),
+            state_dir: resolve(written.state_dir),
             max_flows: written.max_flows,
             region: written.region,
             account_id: written.account_id,

@@ -49,7 +49,7 @@ pub fn absolute<'de, D: Deserializer<'de>>(deserializer: D) -> Result<PathBuf, D
 }
 
 pub fn socket<'de, D: Deserializer<'de>>(deserializer: D) -> Result<PathBuf, D::Error> {
-    let path = absolute(deserializer)?;
+    let path = PathBuf::deserialize(deserializer)?;
     match path.as_os_str().len() {
         0..=MAX_SOCKET => Ok(path),
         len => Err(D::Error::custom(format!("socket: found a path of {len} bytes, at most {MAX_SOCKET} are allowed"))),
